@@ -1,0 +1,16 @@
+//! Shares with exact binomial confidence intervals.
+
+use serde::{Deserialize, Serialize};
+
+/// `events` out of `trials`, with the exact (Clopper-Pearson) 95 % interval of the underlying share.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How often it happened.
+    pub events: u64,
+    /// How often it could have happened.
+    pub trials: u64,
+    /// Lower end of the interval, 0 to 1.
+    pub low: f64,
+    /// Upper end of the interval, 0 to 1.
+    pub high: f64,
+}

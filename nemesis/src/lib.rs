@@ -1,0 +1,10 @@
+//! Faults: what exists, how a cluster-level fault becomes orders to single nodes, and the agent that
+//! carries them out on a node and undoes them.
+//!
+//! This crate knows nothing of SSH: the agent reads length-delimited JSON on standard input and
+//! answers on standard output, whoever holds the other end.
+#![forbid(unsafe_code)]
+
+pub mod fault;
+pub mod outcome;
+pub mod protocol;

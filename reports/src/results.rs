@@ -1,0 +1,245 @@
+//! The one type every report is rendered from, and the form of `results.json`.
+
+use serde::{Deserialize, Serialize};
+use shakedown_checker::loss::LossReport;
+use shakedown_checker::rate::Rate;
+
+/// Version of the `results.json` schema; raised when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a scenario, a check or a whole run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything promised was exercised, and held.
+    Valid,
+    /// It cannot be told: a fault did not happen, a phase was not reached, a read is incomplete.
+    Unknown,
+    /// Something promised does not hold. Never masked by the others.
+    Invalid,
+}
+
+/// Results of one invocation of `shakedown run`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuiteResults {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Version of Shakedown that wrote this.
+    pub shakedown_version: String,
+    /// Suite or scenario name, as asked for.
+    pub suite: String,
+    /// The command line that repeats this run.
+    pub command: String,
+    /// The seed everything random came from.
+    pub seed: u64,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// Wall time, milliseconds.
+    pub duration_ms: u64,
+    /// Kernel, CPU count, memory of the control machine; for people.
+    pub environment: Vec<(String, String)>,
+    /// The worst verdict of the scenarios (`invalid` over `unknown` over `valid`).
+    pub verdict: Verdict,
+    /// Whether Ctrl-C or a signal ended the run early.
+    pub interrupted: bool,
+    /// One per scenario, in the order they ran.
+    pub scenarios: Vec<ScenarioResults>,
+}
+
+/// Results of one scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioResults {
+    /// Its name.
+    pub name: String,
+    /// Its number in the scenario catalogue, if it has one.
+    pub number: Option<u32>,
+    /// One line from the scenario file.
+    pub description: String,
+    /// Row label for loss tables: `anti-entropy on, delta pass on`.
+    pub configuration: String,
+    /// What was claimed or is expected, in words.
+    pub expectation: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Everything that went into the verdict.
+    pub checks: Vec<CheckResult>,
+    /// A failure of the harness itself, if one cut the scenario short; the verdict is kept apart from it.
+    pub harness_error: Option<String>,
+    /// Start and length relative to the suite, milliseconds.
+    pub started_ms: u64,
+    /// Wall time, milliseconds.
+    pub duration_ms: u64,
+    /// Node names with their addresses and roles.
+    pub nodes: Vec<NodeInfo>,
+    /// In the order they were taken; the last one decides.
+    pub checkpoints: Vec<CheckpointResult>,
+    /// Faults, in the order they were installed.
+    pub faults: Vec<FaultResult>,
+    /// Phases the system went through.
+    pub phases: Vec<Span>,
+    /// Load stages.
+    pub stages: Vec<StageResult>,
+    /// Operator actions.
+    pub actions: Vec<ActionResult>,
+    /// Writes that waited for a cutover: how many, and how long.
+    pub write_pause: Option<WritePause>,
+    /// Throughput and latency by second.
+    pub timeline: Vec<TimelinePoint>,
+    /// Files of this scenario relative to the run directory (history, logs, plan, plot).
+    pub artifacts: Vec<String>,
+}
+
+/// A node and what it was for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub address: String,
+    /// Roles, e.g. `router`, `store`.
+    pub roles: Vec<String>,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// `fault happened: reset-new`, `no acknowledged write lost`, `load at least 1000 writes`.
+    pub name: String,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// The measured facts behind it.
+    pub detail: String,
+}
+
+/// The final reads at one point of a scenario, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointResult {
+    /// Its name; `final` for the last.
+    pub name: String,
+    /// When, nanoseconds since the start of the run.
+    pub time_ns: u64,
+    /// What the loss checker says.
+    pub loss: LossReport,
+    /// Losses compared with what the system's own records predict, where it can.
+    pub explained: Option<Explained>,
+}
+
+/// Losses against a prediction from the system's own records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// Lost or stale keys the records predict.
+    pub predicted: u64,
+    /// Predicted and indeed lost or stale.
+    pub explained: u64,
+    /// Lost or stale without a prediction, at most 100 keys.
+    pub unexplained: Vec<i64>,
+    /// Predicted but found alive, at most 100 keys.
+    pub found_alive: Vec<i64>,
+}
+
+/// A fault and whether it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultResult {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Its kind: `partition`, `kill`, ...
+    pub kind: String,
+    /// In words: `each data packet n1 -> n4:7700 reset with probability 0.02`.
+    pub summary: String,
+    /// When it took effect, nanoseconds since the start of the run.
+    pub start_ns: u64,
+    /// When it had ended.
+    pub end_ns: u64,
+    /// `installed`, `skipped` or `indeterminate`, over all nodes.
+    pub outcome: String,
+    /// `(node, what, seen)`.
+    pub evidence: Vec<(String, String, String)>,
+}
+
+/// A named span of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its name.
+    pub name: String,
+    /// Start, nanoseconds since the start of the run.
+    pub start_ns: u64,
+    /// End, nanoseconds since the start of the run.
+    pub end_ns: u64,
+}
+
+/// One load stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageResult {
+    /// Its name.
+    pub span: Span,
+    /// Operations completed ok.
+    pub ok: u64,
+    /// Operations that certainly failed.
+    pub failed: u64,
+    /// Indeterminate operations.
+    pub indeterminate: u64,
+    /// Latency of ok operations from intended start to completion, microseconds: p50, p99, max.
+    pub latency_us: [u64; 3],
+}
+
+/// An operator action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionResult {
+    /// Its name and time.
+    pub span: Span,
+    /// The command run.
+    pub command: String,
+    /// Its exit status.
+    pub exit_status: i32,
+    /// Its output, cut to 4 KiB.
+    pub output: String,
+    /// Whether it ended as the scenario expects.
+    pub as_expected: bool,
+}
+
+/// How long writes waited for a cutover.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WritePause {
+    /// Writes that waited.
+    pub writes: u64,
+    /// Median wait, microseconds.
+    pub p50_us: u64,
+    /// 99th percentile, microseconds.
+    pub p99_us: u64,
+    /// Longest wait, microseconds.
+    pub max_us: u64,
+}
+
+/// One second of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelinePoint {
+    /// Seconds since the start of the run.
+    pub second: u32,
+    /// Operations completed ok.
+    pub ok: u32,
+    /// Failed.
+    pub failed: u32,
+    /// Indeterminate.
+    pub indeterminate: u32,
+    /// Median latency, microseconds; 0 without operations.
+    pub p50_us: u64,
+    /// 99th percentile latency, microseconds.
+    pub p99_us: u64,
+}
+
+/// A row of the loss table; derived from a scenario's last checkpoint (or the one it names).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LossRow {
+    /// The scenario's configuration.
+    pub configuration: String,
+    /// Scenario name.
+    pub scenario: String,
+    /// Which checkpoint.
+    pub checkpoint: String,
+    /// Writes acknowledged.
+    pub acknowledged_writes: u64,
+    /// Lost, with interval.
+    pub lost: Rate,
+    /// For the last column.
+    pub note: String,
+}
