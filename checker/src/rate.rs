@@ -14,3 +14,15 @@ pub struct Rate {
     /// Upper end of the interval, 0 to 1.
     pub high: f64,
 }
+
+impl Default for Rate {
+    /// No trials: anything between 0 and 1.
+    fn default() -> Self {
+        Rate {
+            events: 0,
+            trials: 0,
+            low: 0.0,
+            high: 1.0,
+        }
+    }
+}

@@ -86,7 +86,7 @@ pub struct Anomaly {
 }
 
 /// The loss checker's result for one checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LossReport {
     /// Writes (puts and deletes) acknowledged.
     pub acknowledged_writes: u64,
@@ -126,4 +126,32 @@ pub struct LossReport {
     pub anomalies_omitted: u64,
     /// Sources whose final read is incomplete, with the reason; any makes the verdict `unknown` at best.
     pub incomplete_sources: Vec<(String, String)>,
+    /// Keys written about which no complete source says anything; in no class and in no other count of keys.
+    #[serde(default)]
+    pub unjudged_keys: u64,
+    /// Documents whose id no workload of this run could have written; they have no key, so they are in no class.
+    #[serde(default)]
+    pub foreign: u64,
+    /// The first of them, as `(source, id)`, at most as many as the checker was told to keep anomalies.
+    #[serde(default)]
+    pub foreign_examples: Vec<(String, String)>,
+    /// Reads during the run that saw a version no put had been invoked for, or only puts that certainly failed.
+    #[serde(default)]
+    pub impossible_reads: u64,
+}
+
+impl LossReport {
+    /// Whether every source was read to its end and nothing is wrong: no key in a class other than
+    /// `ok`, no foreign document, no impossible read, no key without judgement.
+    pub fn is_clean(&self) -> bool {
+        let keys_are_fine = ClassCounts {
+            ok: 0,
+            ..self.counts.clone()
+        } == ClassCounts::default();
+        keys_are_fine
+            && self.foreign == 0
+            && self.impossible_reads == 0
+            && self.unjudged_keys == 0
+            && self.incomplete_sources.is_empty()
+    }
 }
