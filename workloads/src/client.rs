@@ -10,6 +10,11 @@ pub enum Completion {
         /// Version seen by a read.
         seen: Option<i64>,
     },
+    /// A read was answered in full, but what it returned is not a document that was written.
+    Corrupt {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// It certainly did not happen, and never will.
     Failed {
         /// Why, short and without variable parts.
