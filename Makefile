@@ -1,0 +1,52 @@
+# Everything a person types: `make demo`, `make test`; the rest are their parts.
+
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+BIN := target/$(HOST)/release
+# Local clusters need root; nothing else does.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PACKAGES := openssh-server nftables iproute2 libssl-dev pkg-config gcc
+
+.PHONY: help setup build demo test bench lint
+
+help:
+	@echo "make demo   install what is missing, build, run the loss table on a local cluster"
+	@echo "make test   install what is missing, build, run every test (needs root)"
+	@echo "make bench  run the benchmarks whose figures stand in docs/benchmarks.md"
+	@echo "make lint   format, clippy, documentation"
+
+# Installs the few system packages that are missing, on systems with apt.
+setup:
+	@missing=""; for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing$$missing"; \
+		$(ROOT) apt-get update -qq && \
+		$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+
+build: setup
+	cargo build --release --locked --workspace --bins
+
+demo: build
+	$(ROOT) $(BIN)/shakedown run demo --out runs
+
+# The store with its planted bugs is a second build of one crate, kept apart from the real one.
+planted: setup
+	cargo build --release --locked -p miroir --features planted-bugs --target-dir target/planted
+
+test: build planted
+	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: the tests start local clusters (try: sudo -E make test)"; exit 1; }
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --release --locked --workspace; \
+	else \
+		cargo test --release --locked --workspace; fi
+
+bench: build
+	cargo bench --locked -p shakedown-checker --bench loss
+	cargo bench --locked -p shakedown-workloads --bench run_loop
+	cargo bench --locked -p shakedown --bench cluster_up
+	cargo bench --locked -p shakedown --bench fault_latency
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
