@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod history;
+mod incomplete_beta;
 pub mod loss;
 pub mod rate;
