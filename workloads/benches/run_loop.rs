@@ -35,7 +35,9 @@ fn main() -> ExitCode {
     }
     rates.sort_by(f64::total_cmp);
     let median = rates[RUNS / 2];
-    println!("run_loop: median {median:.0} operations/s over {RUNS} runs of {OPERATIONS} operations (floor {FLOOR:.0})");
+    println!(
+        "run_loop: median {median:.0} operations/s over {RUNS} runs of {OPERATIONS} operations (floor {FLOOR:.0})"
+    );
     if median < FLOOR {
         return ExitCode::FAILURE;
     }
@@ -56,9 +58,16 @@ async fn measure() -> f64 {
         Recorder::spawn(dir.path(), &BTreeMap::new()).expect("the history can be created");
     let (_stopper, stop) = stop_pair();
     let start = Instant::now();
-    let summary = drive(&spec, &keys, |_| NoopClient, RunClock::start(), &sink, &stop)
-        .await
-        .expect("the stage runs to its end");
+    let summary = drive(
+        &spec,
+        &keys,
+        |_| NoopClient,
+        RunClock::start(),
+        &sink,
+        &stop,
+    )
+    .await
+    .expect("the stage runs to its end");
     recorder.finish().expect("the history is complete");
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(summary.ok, OPERATIONS);

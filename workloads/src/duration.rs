@@ -13,7 +13,9 @@ pub struct HumanDuration(pub Duration);
 
 /// Text that is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a duration: expected a whole number and a unit (us, ms, s, m, h), like \"250ms\", \"5s\" or \"2m\"")]
+#[error(
+    "{text:?} is not a duration: expected a whole number and a unit (us, ms, s, m, h), like \"250ms\", \"5s\" or \"2m\""
+)]
 pub struct InvalidDuration {
     /// What was given.
     pub text: String,
@@ -105,7 +107,16 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_an_example() {
-        for text in ["", "5", "s", "5 s", "-5s", "1.5s", "5sec", "18446744073709551615h"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "-5s",
+            "1.5s",
+            "5sec",
+            "18446744073709551615h",
+        ] {
             let error = text.parse::<HumanDuration>().unwrap_err().to_string();
             assert!(error.contains("like \"250ms\""), "{error}");
         }

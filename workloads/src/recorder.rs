@@ -131,4 +131,3 @@ impl Drop for CloseOnExit<'_> {
         self.0.close();
     }
 }
-

@@ -61,7 +61,9 @@ pub enum KeySpaceError {
         processes: u32,
     },
     /// Another stage has them.
-    #[error("key group {group:?} is in use by another load stage: stages that overlap need groups of their own")]
+    #[error(
+        "key group {group:?} is in use by another load stage: stages that overlap need groups of their own"
+    )]
     Busy {
         /// The group.
         group: String,
@@ -100,11 +102,7 @@ impl KeySpace {
     ///
     /// # Errors
     /// If the group is unknown, laid out for fewer processes, or in use.
-    pub fn actors(
-        &self,
-        group: &str,
-        processes: NonZeroU32,
-    ) -> Result<Vec<Actor>, KeySpaceError> {
+    pub fn actors(&self, group: &str, processes: NonZeroU32) -> Result<Vec<Actor>, KeySpaceError> {
         let processes = processes.get();
         let Some(range) = self.0.groups.get(group).cloned() else {
             let group = group.to_owned();
@@ -124,7 +122,11 @@ impl KeySpace {
             for number in (range.start + index..range.end).step_by(processes as usize) {
                 let Some(parked) = self.0.lanes[number as usize].lock().take() else {
                     // Lanes taken so far go back when `actors` is dropped; this actor's by hand.
-                    drop(Actor::new(self.0.clone(), lanes, process.unwrap_or_default()));
+                    drop(Actor::new(
+                        self.0.clone(),
+                        lanes,
+                        process.unwrap_or_default(),
+                    ));
                     let group = group.to_owned();
                     return Err(KeySpaceError::Busy { group });
                 };
@@ -140,7 +142,11 @@ impl KeySpace {
     /// Every key any stage ever wrote, ascending. While stages run, those up to now.
     pub fn keys(&self) -> Vec<i64> {
         let width = self.0.lanes.len();
-        let counts = self.0.lanes.iter().map(|slot| slot.slots.load(Ordering::Relaxed));
+        let counts = self
+            .0
+            .lanes
+            .iter()
+            .map(|slot| slot.slots.load(Ordering::Relaxed));
         let counts: Vec<u32> = counts.collect();
         let rounds = counts.iter().copied().max().unwrap_or(0);
         (0..rounds)
@@ -228,4 +234,3 @@ impl Drop for Actor {
         }
     }
 }
-

@@ -62,7 +62,11 @@ impl Lane {
             _ if self.live.is_empty() => self.insert(most),
             Kind::Update => {
                 let from = self.draw_live(most);
-                Operation::Put((from..self.live.len()).map(|at| self.write(self.live[at])).collect())
+                Operation::Put(
+                    (from..self.live.len())
+                        .map(|at| self.write(self.live[at]))
+                        .collect(),
+                )
             }
             Kind::Delete => {
                 let from = self.draw_live(most);

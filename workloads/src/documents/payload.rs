@@ -19,7 +19,9 @@ pub struct PayloadRange {
 
 /// The shortest payload is meant to be longer than the longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected a payload range [least, most] in bytes with least <= most <= 16777216, not [{least}, {most}]")]
+#[error(
+    "expected a payload range [least, most] in bytes with least <= most <= 16777216, not [{least}, {most}]"
+)]
 pub struct InvalidPayloadRange {
     least: u32,
     most: u32,
@@ -105,7 +107,8 @@ pub fn document_id(key: i64) -> String {
 /// The key of a document's id; `None` if [`document_id`] never gives that id.
 pub fn parse_document_id(id: &str) -> Option<i64> {
     let digits = id.strip_prefix('d')?;
-    let canonical = digits.len() == ID_DIGITS || digits.len() > ID_DIGITS && !digits.starts_with('0');
+    let canonical =
+        digits.len() == ID_DIGITS || digits.len() > ID_DIGITS && !digits.starts_with('0');
     if !canonical || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -143,7 +146,10 @@ impl Documents {
     /// If the document is not one of this run, as it was written.
     pub fn verify(&self, document: &Value) -> Result<(i64, i64), Unfit> {
         let id = document.get("id").unwrap_or(&Value::Null);
-        let Some((id, key)) = id.as_str().and_then(|id| Some((id, parse_document_id(id)?))) else {
+        let Some((id, key)) = id
+            .as_str()
+            .and_then(|id| Some((id, parse_document_id(id)?)))
+        else {
             let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
             return Err(Unfit::Foreign { id });
         };
@@ -215,7 +221,10 @@ mod tests {
         let document = documents().document(WRITE);
         assert_eq!(document["id"], "d00000000042");
         assert_eq!(document, documents().document(WRITE));
-        let later = Write { version: 4, ..WRITE };
+        let later = Write {
+            version: 4,
+            ..WRITE
+        };
         assert_ne!(document["payload"], documents().document(later)["payload"]);
         let other_run = Documents::new(8, PayloadRange::default());
         assert_ne!(document["payload"], other_run.document(WRITE)["payload"]);
@@ -247,7 +256,10 @@ mod tests {
             assert!(documents().verify(&document).is_err(), "{document}");
         }
         let other_run = Documents::new(8, PayloadRange::default());
-        assert!(matches!(other_run.verify(&whole), Err(Unfit::Corrupt { .. })));
+        assert!(matches!(
+            other_run.verify(&whole),
+            Err(Unfit::Corrupt { .. })
+        ));
     }
 
     #[test]

@@ -98,10 +98,7 @@ mod tests {
 
     #[test]
     fn a_batch_becomes_one_operation_per_document() {
-        let writes = vec![
-            Write { key: 4, version: 1 },
-            Write { key: 9, version: 2 },
-        ];
+        let writes = vec![Write { key: 4, version: 1 }, Write { key: 9, version: 2 }];
         let operation = Operation::Put(writes);
         let request = Request {
             operation: &operation,
@@ -110,7 +107,10 @@ mod tests {
         };
         let invoked: Vec<Event> = request.invocations(5, Some(4)).collect();
         assert_eq!(
-            invoked.iter().map(|e| (e.op, e.key, e.value)).collect::<Vec<_>>(),
+            invoked
+                .iter()
+                .map(|e| (e.op, e.key, e.value))
+                .collect::<Vec<_>>(),
             [(10, Some(4), Some(1)), (11, Some(9), Some(2))]
         );
         assert!(invoked.iter().all(|e| e.intended_ns == Some(4)));

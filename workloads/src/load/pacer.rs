@@ -43,7 +43,8 @@ pub(super) fn spawn(
     processes: u32,
     clock: RunClock,
 ) -> std::io::Result<Vec<UnboundedReceiver<u64>>> {
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..processes).map(|_| unbounded_channel()).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..processes).map(|_| unbounded_channel()).unzip();
     std::thread::Builder::new()
         .name("load pacer".to_owned())
         .spawn(move || run(schedule, &senders, clock))?;

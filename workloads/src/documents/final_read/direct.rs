@@ -130,7 +130,9 @@ impl FinalReader {
             reason: "the answer has no results".to_owned(),
         })?;
         let place = |document| placement.map_or(Placement::Owner, |table| table.of(document));
-        let found = documents.iter().map(|document| (place(document), self.judge(document)));
+        let found = documents
+            .iter()
+            .map(|document| (place(document), self.judge(document)));
         Ok(Page {
             found: found.collect(),
             total: body.get("total").and_then(Value::as_u64),
@@ -145,5 +147,7 @@ fn repeated_key(found: &[Found]) -> Option<i64> {
     });
     let mut keys: Vec<i64> = keys.collect();
     keys.sort_unstable();
-    keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    keys.windows(2)
+        .find(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
 }

@@ -65,7 +65,9 @@ impl FinalReader {
         let ids: Vec<String> = keys.iter().map(|key| document_id(*key)).collect();
         let body = json!({ "ids": ids, "limit": keys.len() });
         let name = format!("POST {url}");
-        let answer = self.ask(&name, |http| http.post(url.clone()).json(&body)).await?;
+        let answer = self
+            .ask(&name, |http| http.post(url.clone()).json(&body))
+            .await?;
         let form = |reason: String| ReadError::Form {
             request: name.clone(),
             reason,

@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::client::Completion;
-use crate::documents::http::{Answer, Unanswered};
 use crate::documents::Documents;
+use crate::documents::http::{Answer, Unanswered};
 
 /// Value of the outcome header by which a system says that a write certainly was not applied.
 const NOT_APPLIED: &str = "none";
@@ -44,7 +44,9 @@ pub(super) fn settle_write(
         (Some(TaskStatus::Succeeded), _) => Settled::Now(Completion::Done { seen: None }),
         (Some(TaskStatus::Failed), _) => Settled::Now(failed("task failed")),
         (Some(TaskStatus::Pending), Some(uid)) => Settled::ByTask(uid),
-        _ => Settled::Now(indeterminate("the answer does not say what became of the task")),
+        _ => Settled::Now(indeterminate(
+            "the answer does not say what became of the task",
+        )),
     }
 }
 
@@ -107,7 +109,9 @@ pub(in crate::documents) fn says_no_index(answer: &Answer) -> bool {
 
 fn says_404(answer: &Answer, code: &str) -> bool {
     let body = answer.body.as_ref().ok();
-    let found = body.and_then(|body| body.get("code")).and_then(Value::as_str);
+    let found = body
+        .and_then(|body| body.get("code"))
+        .and_then(Value::as_str);
     answer.status == StatusCode::NOT_FOUND && found == Some(code)
 }
 
@@ -126,7 +130,11 @@ fn settle_error(answer: Result<Answer, Unanswered>, outcome_header: Option<&str>
         Some(not_applied) => not_applied && is_error(answer.status),
         None => answer.status.is_client_error(),
     };
-    if certain { failed(&error) } else { indeterminate(&error) }
+    if certain {
+        failed(&error)
+    } else {
+        indeterminate(&error)
+    }
 }
 
 fn is_error(status: StatusCode) -> bool {
@@ -162,4 +170,3 @@ fn indeterminate(error: &str) -> Completion {
         error: error.to_owned(),
     }
 }
-

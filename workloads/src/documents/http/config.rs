@@ -85,9 +85,13 @@ pub(in crate::documents) fn connections(
 ) -> Result<reqwest::Client, HttpConfigError> {
     let mut always = HeaderMap::new();
     let bearer = bearer.map(|key| (AUTHORIZATION.as_str(), format!("Bearer {key}")));
-    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()));
     for (name, value) in headers.chain(bearer) {
-        let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        let parsed = HeaderName::try_from(name)
+            .ok()
+            .zip(HeaderValue::try_from(value).ok());
         let Some((header, value)) = parsed else {
             let name = name.to_owned();
             return Err(HttpConfigError::Header { name });
@@ -138,7 +142,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sent_is_refused() {
-        for url in ["10.0.0.1:7700", "https://a", "ftp://a", "http://", "http://a/?q=1"] {
+        for url in [
+            "10.0.0.1:7700",
+            "https://a",
+            "ftp://a",
+            "http://",
+            "http://a/?q=1",
+        ] {
             assert!(parse_base_url(url).is_err(), "{url}");
         }
         for index in ["", "a/b", "a b", "ä"] {

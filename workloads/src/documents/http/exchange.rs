@@ -36,14 +36,20 @@ pub(in crate::documents) async fn exchange(
         // No connection was made, so there was nothing to send the request over.
         let unsent = error.is_connect();
         Unanswered {
-            reason: if unsent { format!("connect: {reason}") } else { reason },
+            reason: if unsent {
+                format!("connect: {reason}")
+            } else {
+                reason
+            },
             unsent,
         }
     })?;
     let status = response.status();
     let headers = response.headers().clone();
     let body = match response.bytes().await {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| "the answer is not JSON".to_owned()),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|_| "the answer is not JSON".to_owned())
+        }
         Err(error) => Err(describe(&error, "the answer was cut short")),
     };
     Ok(Answer {

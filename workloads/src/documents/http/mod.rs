@@ -86,7 +86,11 @@ impl HttpClients {
         let urls = config.urls.iter().map(|url| parse_base_url(url));
         Ok(HttpClients(Arc::new(Shared {
             urls: urls.collect::<Result<_, _>>()?,
-            http: connections(config.connect_timeout, &config.headers, config.bearer.as_deref())?,
+            http: connections(
+                config.connect_timeout,
+                &config.headers,
+                config.bearer.as_deref(),
+            )?,
             index: check_index(&config.index)?,
             timeout: config.timeout.0,
             outcome_header: config.outcome_header.clone(),
@@ -108,13 +112,19 @@ impl Client for HttpClient {
     async fn invoke(&mut self, operation: &Operation) -> Completion {
         let completion = match operation {
             Operation::Put(writes) => {
-                let documents: Vec<_> =
-                    writes.iter().map(|w| self.shared.documents.build(*w)).collect();
+                let documents: Vec<_> = writes
+                    .iter()
+                    .map(|w| self.shared.documents.build(*w))
+                    .collect();
                 self.timed(self.write(self.post("", &documents))).await
             }
             Operation::Delete(writes) => {
-                let ids: Vec<String> = writes.iter().map(|Write { key, .. }| document_id(*key)).collect();
-                self.timed(self.write(self.post("delete", &json!({ "ids": ids })))).await
+                let ids: Vec<String> = writes
+                    .iter()
+                    .map(|Write { key, .. }| document_id(*key))
+                    .collect();
+                self.timed(self.write(self.post("delete", &json!({ "ids": ids }))))
+                    .await
             }
             Operation::Read { key } => self.timed(self.read(*key)).await,
         };
@@ -135,7 +145,10 @@ impl HttpClient {
     }
 
     async fn write(&self, request: reqwest::RequestBuilder) -> Completion {
-        match settle_write(exchange(request).await, self.shared.outcome_header.as_deref()) {
+        match settle_write(
+            exchange(request).await,
+            self.shared.outcome_header.as_deref(),
+        ) {
             Settled::Now(completion) => completion,
             Settled::ByTask(uid) => self.task(&uid).await,
         }
