@@ -1,10 +1,16 @@
 //! History in, verdict out.
 //!
-//! [`history`] is the record of a run; [`loss`] judges it. Checkers are pure: they read a history
-//! and observations, and do no other I/O.
+//! [`history`] is the record of a run; [`loss`] judges it; [`check_dir`] does so for files on disk.
+//! Checkers are pure: they read a history and observations, and do no other I/O.
 #![forbid(unsafe_code)]
 
+mod check;
+mod error;
 pub mod history;
 mod incomplete_beta;
 pub mod loss;
 pub mod rate;
+pub mod windows;
+
+pub use check::{UNTIL_KEY, check_dir};
+pub use error::CheckError;

@@ -26,6 +26,20 @@ pub enum KeyClass {
     LeftBehind,
 }
 
+impl KeyClass {
+    /// Every class; the order is that of the fields of [`ClassCounts`].
+    pub const ALL: [KeyClass; 8] = [
+        KeyClass::Ok,
+        KeyClass::Lost,
+        KeyClass::Stale,
+        KeyClass::Resurrected,
+        KeyClass::Corrupted,
+        KeyClass::Phantom,
+        KeyClass::Misplaced,
+        KeyClass::LeftBehind,
+    ];
+}
+
 /// Keys per class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCounts {
@@ -45,6 +59,41 @@ pub struct ClassCounts {
     pub misplaced: u64,
     /// See [`KeyClass::LeftBehind`].
     pub left_behind: u64,
+}
+
+impl ClassCounts {
+    /// Keys in one class.
+    pub fn of(&self, class: KeyClass) -> u64 {
+        match class {
+            KeyClass::Ok => self.ok,
+            KeyClass::Lost => self.lost,
+            KeyClass::Stale => self.stale,
+            KeyClass::Resurrected => self.resurrected,
+            KeyClass::Corrupted => self.corrupted,
+            KeyClass::Phantom => self.phantom,
+            KeyClass::Misplaced => self.misplaced,
+            KeyClass::LeftBehind => self.left_behind,
+        }
+    }
+
+    /// Counts `keys` more in a class.
+    pub(super) fn add(&mut self, class: KeyClass, keys: u64) {
+        *match class {
+            KeyClass::Ok => &mut self.ok,
+            KeyClass::Lost => &mut self.lost,
+            KeyClass::Stale => &mut self.stale,
+            KeyClass::Resurrected => &mut self.resurrected,
+            KeyClass::Corrupted => &mut self.corrupted,
+            KeyClass::Phantom => &mut self.phantom,
+            KeyClass::Misplaced => &mut self.misplaced,
+            KeyClass::LeftBehind => &mut self.left_behind,
+        } += keys;
+    }
+
+    /// Keys in all classes.
+    pub fn total(&self) -> u64 {
+        KeyClass::ALL.iter().map(|class| self.of(*class)).sum()
+    }
 }
 
 /// Losses among the keys whose deciding write was invoked within one window.
