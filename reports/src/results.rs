@@ -1,5 +1,7 @@
 //! The one type every report is rendered from, and the form of `results.json`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use shakedown_checker::loss::LossReport;
 use shakedown_checker::rate::Rate;
@@ -17,6 +19,31 @@ pub enum Verdict {
     Unknown,
     /// Something promised does not hold. Never masked by the others.
     Invalid,
+}
+
+impl Verdict {
+    /// The worst of them: `invalid` over `unknown` over `valid`. Of nothing, `unknown`: nothing
+    /// was exercised.
+    #[must_use]
+    pub fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+        verdicts.into_iter().max().unwrap_or(Verdict::Unknown)
+    }
+
+    /// One word, lower case, as in `results.json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Valid => "valid",
+            Verdict::Unknown => "unknown",
+            Verdict::Invalid => "invalid",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
 }
 
 /// Results of one invocation of `shakedown run`.
@@ -87,6 +114,14 @@ pub struct ScenarioResults {
     pub timeline: Vec<TimelinePoint>,
     /// Files of this scenario relative to the run directory (history, logs, plan, plot).
     pub artifacts: Vec<String>,
+}
+
+impl ScenarioResults {
+    /// The checkpoint that decides: the last one, if there is any.
+    #[must_use]
+    pub fn deciding_checkpoint(&self) -> Option<&CheckpointResult> {
+        self.checkpoints.last()
+    }
 }
 
 /// A node and what it was for.
@@ -242,4 +277,35 @@ pub struct LossRow {
     pub lost: Rate,
     /// For the last column.
     pub note: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_is_never_masked_by_unknown() {
+        let verdicts = [Verdict::Valid, Verdict::Invalid, Verdict::Unknown];
+        assert_eq!(Verdict::worst(verdicts), Verdict::Invalid);
+        assert_eq!(
+            Verdict::worst([Verdict::Unknown, Verdict::Valid]),
+            Verdict::Unknown
+        );
+        assert_eq!(Verdict::worst([Verdict::Valid]), Verdict::Valid);
+    }
+
+    #[test]
+    fn a_run_of_nothing_is_unknown() {
+        assert_eq!(Verdict::worst([]), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_verdict_is_displayed_as_it_is_serialised() {
+        for verdict in [Verdict::Valid, Verdict::Unknown, Verdict::Invalid] {
+            assert_eq!(
+                serde_json::to_string(&verdict).unwrap(),
+                format!("\"{verdict}\"")
+            );
+        }
+    }
 }

@@ -1,0 +1,182 @@
+//! The loss table: a row per scenario, and for every earlier checkpoint that found losses.
+
+use shakedown_checker::loss::LossReport;
+use shakedown_checker::rate::Rate;
+
+use crate::quantity::{count, counted};
+use crate::results::{CheckpointResult, LossRow, ScenarioResults, SuiteResults};
+
+/// Rows in the order the scenarios ran.
+///
+/// A scenario's last checkpoint always has a row. An earlier one has a row if it found losses, so
+/// that a loss repaired later is still shown. A scenario without any checkpoint has a row without
+/// trials (`lost.trials == 0`) and without a checkpoint name: nothing was measured, which is not a loss rate of zero.
+#[must_use]
+pub fn loss_table(results: &SuiteResults) -> Vec<LossRow> {
+    results.scenarios.iter().flat_map(scenario_rows).collect()
+}
+
+/// The column of acknowledged writes: `2,100`, or `not measured` for a row without a checkpoint.
+pub(crate) fn acknowledged_writes(row: &LossRow) -> String {
+    if row.checkpoint.is_empty() {
+        return "not measured".into();
+    }
+    count(row.acknowledged_writes)
+}
+
+fn scenario_rows(scenario: &ScenarioResults) -> Vec<LossRow> {
+    let Some((last, earlier)) = scenario.checkpoints.split_last() else {
+        return vec![unmeasured(scenario)];
+    };
+    let mut rows: Vec<LossRow> = earlier
+        .iter()
+        .filter(|checkpoint| checkpoint.loss.lost.events > 0)
+        .map(|checkpoint| {
+            let note = format!("at checkpoint {}; a later one decides", checkpoint.name);
+            measured(scenario, checkpoint, note)
+        })
+        .collect();
+    let verdict = match last.loss.lost.events {
+        0 => scenario.verdict.to_string(),
+        _ => verdict_and_expectation(scenario),
+    };
+    rows.push(measured(scenario, last, verdict));
+    rows
+}
+
+fn measured(scenario: &ScenarioResults, checkpoint: &CheckpointResult, first: String) -> LossRow {
+    let mut note = vec![first];
+    note.extend(other_anomalies(&checkpoint.loss));
+    note.extend(explanation(checkpoint));
+    if !checkpoint.loss.incomplete_sources.is_empty() {
+        note.push("final read incomplete".into());
+    }
+    LossRow {
+        configuration: scenario.configuration.clone(),
+        scenario: scenario.name.clone(),
+        checkpoint: checkpoint.name.clone(),
+        acknowledged_writes: checkpoint.loss.acknowledged_writes,
+        lost: checkpoint.loss.lost,
+        note: note.join("; "),
+    }
+}
+
+fn unmeasured(scenario: &ScenarioResults) -> LossRow {
+    LossRow {
+        configuration: scenario.configuration.clone(),
+        scenario: scenario.name.clone(),
+        checkpoint: String::new(),
+        acknowledged_writes: 0,
+        lost: Rate {
+            events: 0,
+            trials: 0,
+            low: 0.0,
+            high: 1.0,
+        },
+        note: format!(
+            "{}; no final reads were taken",
+            verdict_and_expectation(scenario)
+        ),
+    }
+}
+
+/// For rows that need it to be understood: a loss may be what is expected.
+fn verdict_and_expectation(scenario: &ScenarioResults) -> String {
+    format!("{} (expected: {})", scenario.verdict, scenario.expectation)
+}
+
+/// Findings other than `lost` that a row must not keep quiet about.
+fn other_anomalies(loss: &LossReport) -> Option<String> {
+    let counts = &loss.counts;
+    let found: Vec<String> = [
+        (counts.stale, "stale", "stale"),
+        (counts.resurrected, "resurrected", "resurrected"),
+        (counts.corrupted, "corrupted", "corrupted"),
+        (counts.phantom, "phantom", "phantom"),
+        (counts.misplaced, "misplaced", "misplaced"),
+        (counts.left_behind, "left behind", "left behind"),
+        (loss.foreign, "foreign document", "foreign documents"),
+        (loss.unjudged_keys, "key not judged", "keys not judged"),
+        (loss.impossible_reads, "impossible read", "impossible reads"),
+    ]
+    .into_iter()
+    .filter(|(n, ..)| *n > 0)
+    .map(|(n, one, many)| counted(n, one, many))
+    .collect();
+    (!found.is_empty()).then(|| format!("also {}", found.join(", ")))
+}
+
+fn explanation(checkpoint: &CheckpointResult) -> Option<String> {
+    let explained = checkpoint.explained.as_ref()?;
+    if explained.unexplained.is_empty() && explained.found_alive.is_empty() {
+        let keys = counted(explained.explained, "loss", "losses");
+        return (explained.explained > 0).then(|| format!("{keys} accounted for by the records"));
+    }
+    Some("losses and records disagree".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn a_loss_repaired_later_keeps_its_own_row() {
+        let rows = loss_table(&example::suite());
+        let repaired: Vec<_> = rows
+            .iter()
+            .filter(|row| row.scenario == "cutover_chaos_skip_delta_with_ae")
+            .map(|row| (row.checkpoint.as_str(), row.lost.events))
+            .collect();
+        assert_eq!(repaired, [("after-cutover", 58), ("final", 0)]);
+    }
+
+    #[test]
+    fn a_scenario_without_final_reads_has_a_row_without_a_rate() {
+        let rows = loss_table(&example::suite());
+        let row = rows
+            .iter()
+            .find(|row| row.scenario.ends_with("blocked"))
+            .unwrap();
+        assert_eq!(row.lost.trials, 0);
+        assert!(
+            row.note.ends_with("no final reads were taken"),
+            "{}",
+            row.note
+        );
+    }
+
+    #[test]
+    fn a_row_tells_of_anomalies_other_than_losses() {
+        let mut results = example::suite();
+        let last = results.scenarios[0].checkpoints.last_mut().unwrap();
+        last.loss.counts.resurrected = 3;
+        last.loss
+            .incomplete_sources
+            .push(("n2".into(), "connection refused".into()));
+        let note = &loss_table(&results)[0].note;
+        assert!(note.contains("also 3 resurrected"), "{note}");
+        assert!(note.ends_with("final read incomplete"), "{note}");
+    }
+
+    #[test]
+    fn losses_the_records_do_not_explain_are_said_to_disagree() {
+        let mut results = example::suite();
+        let scenario = results
+            .scenarios
+            .iter_mut()
+            .find(|s| s.number == Some(11))
+            .unwrap();
+        let last = scenario.checkpoints.last_mut().unwrap();
+        last.explained.as_mut().unwrap().unexplained.push(5);
+        let row = loss_table(&results)
+            .into_iter()
+            .find(|row| row.scenario.contains("no_ae_no_delta") && row.lost.events > 0)
+            .unwrap();
+        assert!(
+            row.note.contains("losses and records disagree"),
+            "{}",
+            row.note
+        );
+    }
+}

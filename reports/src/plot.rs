@@ -1,0 +1,85 @@
+//! One timeline per scenario as SVG: phases, faults and checkpoints in rows above throughput and
+//! latency, all on one time axis.
+
+mod axis;
+mod band;
+mod curve;
+mod draw;
+mod panel;
+mod row;
+
+use plotters::prelude::*;
+use thiserror::Error;
+
+use crate::quantity::duration;
+use crate::results::ScenarioResults;
+use axis::TimeAxis;
+use draw::{Anchor, Canvas};
+
+const WIDTH: i32 = 1000;
+/// Pixels above the first row, for the title.
+const TITLE: i32 = 34;
+/// Height of a row for a phase, fault or checkpoint.
+const ROW: i32 = 16;
+/// Height of a panel: its legend, the curves, and the labels of the time axis.
+const LEGEND: i32 = 26;
+const CURVES: i32 = 150;
+const TIME_LABELS: i32 = 30;
+const PANEL: i32 = LEGEND + CURVES;
+
+/// A plot could not be drawn.
+#[derive(Debug, Error)]
+#[error("cannot draw the timeline: {0}")]
+pub struct PlotError(String);
+
+impl PlotError {
+    /// What plotters says; its own error types are generic over the backend.
+    fn from_plotters(error: impl std::fmt::Display) -> Self {
+        PlotError(error.to_string())
+    }
+}
+
+/// Draws the timeline of `scenario`: 1000 pixels wide, about 560 high, more with many phases and
+/// faults. Text is left to the viewer's own sans-serif font.
+///
+/// # Errors
+/// [`PlotError`] if the drawing library fails.
+pub fn timeline_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
+    let axis = TimeAxis::of(scenario);
+    let rows = row::rows(scenario);
+    let panels_top = TITLE + ROW * rows.len() as i32;
+    let height = panels_top + 2 * PANEL + TIME_LABELS;
+    let mut svg = String::new();
+    {
+        let backend = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32));
+        let canvas = Canvas::new(backend.into_drawing_area());
+        canvas.background()?;
+        title(&canvas, scenario)?;
+        let panels = [panels_top + LEGEND, panels_top + PANEL + LEGEND];
+        for (i, row) in rows.iter().enumerate() {
+            let top = TITLE + ROW * i as i32;
+            band::draw_row(&canvas, &axis, row, top, ROW)?;
+            for curves_top in panels {
+                band::draw_behind_curves(&canvas, &axis, row, curves_top, CURVES)?;
+            }
+        }
+        panel::throughput(&canvas, &axis, &scenario.timeline, panels_top)?;
+        panel::latency(&canvas, &axis, &scenario.timeline, panels_top + PANEL)?;
+        canvas.finish()?;
+    }
+    Ok(svg)
+}
+
+fn title(canvas: &Canvas<'_>, scenario: &ScenarioResults) -> Result<(), PlotError> {
+    let number = scenario
+        .number
+        .map_or(String::new(), |number| format!("{number}. "));
+    let name = draw::shortened(&format!("{number}{}", scenario.name), 80);
+    canvas.text(&name, (10, 16), 16, draw::INK, Anchor::Left)?;
+    let took = duration(scenario.duration_ms.saturating_mul(1_000_000));
+    let outcome = format!("{}, {took}", scenario.verdict);
+    canvas.text(&outcome, (axis::RIGHT, 16), 14, draw::INK, Anchor::Right)
+}
+
+#[cfg(test)]
+mod tests;
