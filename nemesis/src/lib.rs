@@ -5,6 +5,9 @@
 //! answers on standard output, whoever holds the other end.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod fault;
+pub mod frame;
 pub mod outcome;
+pub mod plan;
 pub mod protocol;

@@ -206,3 +206,19 @@ pub enum Notice {
         faults: Vec<String>,
     },
 }
+
+/// Whether a name fits runs and faults: `[a-z0-9_]{1,24}`.
+pub fn is_fault_name(name: &str) -> bool {
+    (1..=24).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Whether a name fits services: `[a-z0-9_-]{1,32}`.
+pub fn is_service_name(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}

@@ -1,0 +1,55 @@
+//! Small files that are either there in full, and stay so after a power cut, or not at all.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::AgentError;
+
+/// Writes `value` as JSON to `path`, replacing what was there; on disk when this returns.
+pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), AgentError> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|source| AgentError::Corrupt {
+        path: path.to_owned(),
+        source,
+    })?;
+    let unfinished = path.with_extension("tmp");
+    let mut file = File::create(&unfinished).map_err(AgentError::file("create", &unfinished))?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(AgentError::file("write", &unfinished))?;
+    fs::rename(&unfinished, path).map_err(AgentError::file("rename to", path))?;
+    sync_parent(path)
+}
+
+/// Reads what [`write`] wrote; `None` if there is no such file.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, AgentError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(AgentError::file("read", path)(error)),
+    };
+    let value = serde_json::from_slice(&bytes).map_err(|source| AgentError::Corrupt {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(value))
+}
+
+/// Removes a file if it is there; gone from disk when this returns.
+pub(crate) fn remove(path: &Path) -> Result<(), AgentError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(AgentError::file("remove", path)(error)),
+    }
+}
+
+fn sync_parent(path: &Path) -> Result<(), AgentError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(AgentError::file("sync", parent))
+}

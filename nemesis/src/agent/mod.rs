@@ -1,0 +1,35 @@
+//! The agent: what runs on a node, inflicts faults there and undoes them.
+//!
+//! Its one promise: a fault that was begun is undone, whatever happens to the harness, to the channel
+//! or to the agent. Before a fault has an effect, what undoes it is on disk in the ledger; four
+//! parties read that ledger: the agent (lease, end of the channel), the watchdog (death or hang of
+//! the agent), the next agent (its `Hello`), and a person (`shakedown-agent heal`). Each takes the
+//! state directory's lock first, so only one of them undoes a fault.
+
+mod durable;
+mod error;
+mod evidence;
+mod inflict;
+mod lease;
+mod ledger;
+mod nft;
+mod probe;
+mod process;
+mod rules;
+mod serve;
+mod service;
+mod session;
+mod spawn;
+mod state_dir;
+mod tail;
+mod undo;
+mod watch;
+mod watchdog;
+
+pub use error::AgentError;
+pub use process::ProcessId;
+pub use serve::serve;
+pub use spawn::spawn_main;
+pub use state_dir::{DEFAULT_STATE_DIR, StateDir};
+pub use undo::{HealReport, Leftover, Undone, Unhealed, heal, leftovers};
+pub use watchdog::watchdog_main;

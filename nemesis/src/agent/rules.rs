@@ -1,0 +1,210 @@
+//! The nftables rules of a fault, as text for nft, and the comments by which they are known again.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Comment prefix of rules that let management traffic pass.
+pub(crate) const MANAGEMENT: &str = "management";
+/// Comment prefix of rules that drop.
+pub(crate) const DROPPED: &str = "dropped";
+/// Comment of the rule that counts data packets a reset may hit.
+pub(crate) const CANDIDATES: &str = "data packets";
+/// Comment of the rule that rejects.
+pub(crate) const REJECTED: &str = "rejected";
+
+/// Shares are drawn out of this many.
+const DRAWS: u32 = 1_000_000;
+
+/// TCP connections that must never be touched: (address of the harness, SSH port of this node).
+pub(crate) type Management = Vec<(IpAddr, u16)>;
+
+/// A table and the comments of its rules, in the order the kernel must hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) script: String,
+    pub(crate) comments: Vec<String>,
+}
+
+/// The table of a fault. One agent runs one run, so run and fault name it.
+pub(crate) fn table_name(run: &str, fault: &str) -> String {
+    format!("shakedown_{run}_{fault}")
+}
+
+/// Drops what comes in from `peers`, except management traffic.
+pub(crate) fn drop_from(name: &str, peers: &[IpAddr], management: &Management) -> Table {
+    let mut chain = Chain::input(management);
+    for peer in peers {
+        let comment = format!("{DROPPED} {peer}");
+        chain.rule(&format!("{} counter drop", source(*peer)), &comment);
+    }
+    table(name, &[chain])
+}
+
+/// Rejects a share of the data packets from `from` to `port` with a TCP reset; lets SYN, pure
+/// acknowledgements and FIN pass.
+///
+/// Rules can't compute a payload's length. Instead there is one rule for each length a TCP header can
+/// have (5 to 15 words): the packet holds data if it is longer than that header and its IP header. An
+/// IPv4 header with options or an IPv6 packet with extension headers is left alone.
+pub(crate) fn reset(
+    name: &str,
+    port: u16,
+    from: &[IpAddr],
+    probability: f64,
+    management: &Management,
+) -> Table {
+    let mut input = Chain::input(management);
+    for peer in from {
+        let (plain, target) = match peer {
+            IpAddr::V4(_) => ("ip hdrlength 5", "ipv4"),
+            IpAddr::V6(_) => ("ip6 nexthdr tcp", "ipv6"),
+        };
+        input.rule(
+            &format!(
+                "{} {plain} tcp dport {port} tcp flags & (syn | rst) == 0x0 jump {target}",
+                source(*peer)
+            ),
+            &format!("from {peer}"),
+        );
+    }
+    let by_length = |target, ip_header: u32| {
+        let mut chain = Chain::new(target);
+        for words in 5..=15_u32 {
+            let headers = ip_header + 4 * words;
+            chain.rule(
+                &format!("tcp doff {words} meta length > {headers} goto data"),
+                &format!("{target} {headers}"),
+            );
+        }
+        chain
+    };
+    let mut data = Chain::new("data");
+    data.rule("counter", CANDIDATES);
+    // Rounded up, so that a rare reset doesn't become an impossible one.
+    let share = (probability * f64::from(DRAWS)).ceil();
+    let reject = "counter reject with tcp reset";
+    if share >= f64::from(DRAWS) {
+        data.rule(&format!("meta l4proto tcp {reject}"), REJECTED);
+    } else if share > 0.0 {
+        data.rule(
+            &format!("meta l4proto tcp numgen random mod {DRAWS} < {share} {reject}"),
+            REJECTED,
+        );
+    }
+    table(
+        name,
+        &[data, by_length("ipv4", 20), by_length("ipv6", 40), input],
+    )
+}
+
+fn source(peer: IpAddr) -> String {
+    match peer {
+        IpAddr::V4(address) => format!("ip saddr {address}"),
+        IpAddr::V6(address) => format!("ip6 saddr {address}"),
+    }
+}
+
+struct Chain {
+    name: &'static str,
+    hook: &'static str,
+    rules: String,
+    comments: Vec<String>,
+}
+
+impl Chain {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            hook: "",
+            rules: String::new(),
+            comments: Vec::new(),
+        }
+    }
+
+    /// The chain that sees every incoming packet, just before the host's own filters do. `return` in
+    /// it hands the packet on to those, so it opens nothing that is closed.
+    fn input(management: &Management) -> Self {
+        let mut chain = Self {
+            hook: "    type filter hook input priority -10; policy accept;\n",
+            ..Self::new("input")
+        };
+        for (address, port) in management {
+            let comment = format!("{MANAGEMENT} {address} {port}");
+            let from = source(*address);
+            chain.rule(&format!("{from} tcp dport {port} counter return"), &comment);
+            chain.rule(&format!("{from} tcp sport {port} counter return"), &comment);
+            // Without neighbour discovery an IPv6 connection dies within seconds.
+            if address.is_ipv6() {
+                chain.rule(
+                    &format!(
+                        "{from} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} counter return"
+                    ),
+                    &comment,
+                );
+            }
+        }
+        chain
+    }
+
+    fn rule(&mut self, rule: &str, comment: &str) {
+        // Writing to a string can't fail.
+        let _ = writeln!(self.rules, "    {rule} comment \"{comment}\"");
+        self.comments.push(comment.to_owned());
+    }
+}
+
+fn table(name: &str, chains: &[Chain]) -> Table {
+    // `create` fails if there is such a table, where `table` alone would add to it.
+    let mut script = format!("create table inet {name}\ntable inet {name} {{\n");
+    for chain in chains {
+        let _ = writeln!(
+            script,
+            "  chain {} {{\n{}{}  }}",
+            chain.name, chain.hook, chain.rules
+        );
+    }
+    script.push_str("}\n");
+    Table {
+        name: name.to_owned(),
+        script,
+        comments: chains
+            .iter()
+            .flat_map(|chain| chain.comments.clone())
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn management() -> Management {
+        vec![
+            ("10.0.0.254".parse().unwrap(), 22),
+            ("fd00::fe".parse().unwrap(), 22),
+        ]
+    }
+
+    #[test]
+    fn a_partition_lets_management_pass_before_it_drops() {
+        let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        insta::assert_snapshot!(drop_from("shakedown_r_f", &peers, &management()).script);
+    }
+
+    #[test]
+    fn a_reset_judges_data_by_header_lengths() {
+        let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        let table = reset("shakedown_r_f", 7700, &peers, 0.02, &management());
+        insta::assert_snapshot!(table.script);
+    }
+
+    #[test]
+    fn a_certain_reset_draws_no_lots_a_rare_one_stays_possible_and_none_rejects_nothing() {
+        let script = |p| reset("t", 1, &[], p, &vec![]).script;
+        assert!(script(1.0).contains("reject") && !script(1.0).contains("numgen"));
+        assert!(script(0.02).contains("< 20000 "));
+        assert!(script(1e-9).contains("< 1 "));
+        assert!(!script(0.0).contains("reject"));
+    }
+}

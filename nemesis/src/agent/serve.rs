@@ -1,0 +1,295 @@
+//! The agent's conversation: requests in, answers and notices out, and the end of either.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::error::AgentError;
+use super::lease::Lease;
+use super::nft;
+use super::probe::{self, Probes};
+use super::process::ProcessId;
+use super::service;
+use super::session::{Session, management};
+use super::state_dir::StateDir;
+use super::undo;
+use super::watch;
+use crate::frame::{read_frame, write_frame};
+use crate::protocol::{
+    Message, Notice, PROTOCOL_VERSION, Reply, Request, RequestBody, is_fault_name,
+};
+
+/// Messages that may wait for the harness to read them.
+const OUT_QUEUE: usize = 4096;
+
+/// A lease shorter than this would end between two requests.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
+/// How often the lease is looked at before there is one.
+const IDLE: Duration = Duration::from_millis(50);
+
+struct Agent {
+    state: StateDir,
+    me: ProcessId,
+    out: SyncSender<Message>,
+    probes: Arc<Probes>,
+    lease: Lease,
+    session: Mutex<Option<Session>>,
+}
+
+/// Serves one harness until its channel ends, then undoes what it had installed.
+///
+/// # Errors
+/// When a frame is broken or something could not be undone (the watchdog goes on trying then).
+pub fn serve(
+    state: StateDir,
+    mut input: impl Read,
+    output: impl Write + Send + 'static,
+) -> Result<(), AgentError> {
+    let (out, queue) = sync_channel(OUT_QUEUE);
+    let me = ProcessId::of(std::process::id().cast_signed())
+        .ok_or_else(|| AgentError::Refused("/proc does not show this process".to_owned()))?;
+    let agent = Arc::new(Agent {
+        state,
+        me,
+        out,
+        probes: Arc::default(),
+        lease: Lease::new(),
+        session: Mutex::new(None),
+    });
+    {
+        let agent = Arc::clone(&agent);
+        thread::spawn(move || agent.write_out(&queue, output));
+    }
+    {
+        let agent = Arc::clone(&agent);
+        thread::spawn(move || agent.guard_lease());
+    }
+    let broken = loop {
+        match read_frame::<Request>(&mut input) {
+            Ok(Some(request)) => agent.take(request),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    agent.end()?;
+    match broken {
+        None => Ok(()),
+        Some(error) => Err(AgentError::Refused(error.to_string())),
+    }
+}
+
+impl Agent {
+    /// Takes one request: those that may wait long in a thread of their own, the others at once.
+    fn take(self: &Arc<Self>, request: Request) {
+        self.heard();
+        let Request { id, body } = request;
+        if matches!(
+            body,
+            RequestBody::Stop { .. } | RequestBody::ProbeCount { .. }
+        ) {
+            let agent = Arc::clone(self);
+            thread::spawn(move || agent.reply(id, &body));
+        } else {
+            self.reply(id, &body);
+            // While busy the agent could not hear the harness; that time is not the harness's silence.
+            self.heard();
+        }
+    }
+
+    fn heard(&self) {
+        self.lease.renew();
+        if let Some(session) = self.session().as_mut() {
+            session.beat();
+        }
+    }
+
+    fn reply(&self, id: u64, body: &RequestBody) {
+        let result = self.answer(body).map_err(|error| error.to_string());
+        // Fails only when the writer is gone, and then so is the harness.
+        let _ = self.out.send(Message::Reply { id, result });
+    }
+
+    fn answer(&self, body: &RequestBody) -> Result<Reply, AgentError> {
+        match body {
+            RequestBody::Hello {
+                protocol,
+                run,
+                lease_ms,
+                management: named,
+                ssh_port,
+            } => {
+                let lease = Duration::from_millis(*lease_ms);
+                check_hello(*protocol, run, lease)?;
+                let management = management(named, *ssh_port);
+                let fresh = Session::new(&self.state, self.me.clone(), run, lease, management);
+                self.hello(fresh, lease)
+            }
+            RequestBody::Ping => Ok(Reply::Done),
+            RequestBody::Start(spec) => Ok(Reply::Service(service::start(&self.state, spec)?)),
+            RequestBody::Stop {
+                service,
+                timeout_ms,
+            } => {
+                let patience = Duration::from_millis(*timeout_ms);
+                Ok(Reply::Service(service::stop(
+                    &self.state,
+                    service,
+                    patience,
+                )?))
+            }
+            RequestBody::Status { service } => {
+                Ok(Reply::Service(service::status(&self.state, service)?))
+            }
+            RequestBody::Install { fault, order, noop } => {
+                let outcome = self.in_session(|s| s.install(fault, order, *noop))?;
+                Ok(Reply::Fault(outcome))
+            }
+            RequestBody::Undo { fault } => Ok(Reply::Fault(
+                self.in_session(|session| session.undo(fault))?,
+            )),
+            RequestBody::Heal => {
+                let report = self.in_session(Session::heal)?;
+                report.check()?;
+                Ok(Reply::Healed {
+                    faults: report.names(),
+                })
+            }
+            RequestBody::ProbeListen => {
+                let port = self.probes.listen().map_err(|error| {
+                    AgentError::Refused(format!("no socket for probes: {error}"))
+                })?;
+                Ok(Reply::Probe { port })
+            }
+            RequestBody::ProbeSend { to, nonce, count } => {
+                probe::send(*to, *nonce, *count)
+                    .map_err(|error| AgentError::Refused(format!("probe to {to}: {error}")))?;
+                Ok(Reply::Done)
+            }
+            RequestBody::ProbeCount { nonce, wait_ms } => Ok(Reply::Count {
+                packets: self.probes.count(*nonce, Duration::from_millis(*wait_ms)),
+            }),
+            RequestBody::Watch {
+                watch,
+                path,
+                pattern,
+            } => {
+                let pattern = Regex::new(pattern)
+                    .map_err(|error| AgentError::Refused(format!("pattern: {error}")))?;
+                let path = Path::new(path);
+                watch::watch(*watch, path, pattern, self.out.clone())
+                    .map_err(AgentError::file("watch", path))?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Heals the node, whoever left something, and begins a run.
+    fn hello(&self, fresh: Session, lease: Duration) -> Result<Reply, AgentError> {
+        let mut session = self.session();
+        if let Some(earlier) = session.as_mut() {
+            earlier.heal()?.check()?;
+        }
+        let report = undo::heal(&self.state)?;
+        report.check()?;
+        *session = Some(fresh);
+        self.lease.begin(lease);
+        let missing = nft::tables().err().map(|error| error.to_string());
+        Ok(Reply::Hello {
+            protocol: PROTOCOL_VERSION,
+            healed: report.names(),
+            missing: missing.into_iter().collect(),
+        })
+    }
+
+    fn in_session<T>(
+        &self,
+        act: impl FnOnce(&mut Session) -> Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
+        match self.session().as_mut() {
+            Some(session) => act(session),
+            None => Err(AgentError::Refused("say hello first".to_owned())),
+        }
+    }
+
+    fn guard_lease(&self) {
+        loop {
+            match self.lease.left() {
+                None => thread::sleep(IDLE),
+                Some(Duration::ZERO) => {
+                    self.expire();
+                    self.lease.renew();
+                }
+                Some(left) => thread::sleep(left),
+            }
+        }
+    }
+
+    fn expire(&self) {
+        let due = || self.lease.left() == Some(Duration::ZERO);
+        let ended = self.in_session(|session| session.end_own("because the lease ran out", due));
+        match ended {
+            Ok(faults) if faults.is_empty() => {}
+            Ok(faults) => {
+                // Must not wait: a harness that reads nothing has the queue full.
+                let _ = self
+                    .out
+                    .try_send(Message::Notice(Notice::LeaseExpired { faults }));
+            }
+            Err(error) => eprintln!("shakedown-agent: {error}"),
+        }
+    }
+
+    /// The channel is gone.
+    fn end(&self) -> Result<(), AgentError> {
+        match self.session().as_mut() {
+            Some(session) => session
+                .end_own("because the channel ended", || true)
+                .map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn write_out(&self, queue: &Receiver<Message>, mut output: impl Write) {
+        for message in queue {
+            if let Err(error) = write_frame(&mut output, &message) {
+                eprintln!("shakedown-agent: {error}");
+                let failed = self.end().is_err();
+                // The main thread may wait for input for ever. The watchdog goes on if this failed.
+                std::process::exit(failed.into());
+            }
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_hello(protocol: u32, run: &str, lease: Duration) -> Result<(), AgentError> {
+    if protocol != PROTOCOL_VERSION {
+        return Err(AgentError::Refused(format!(
+            "the harness speaks protocol {protocol}, this agent {PROTOCOL_VERSION}"
+        )));
+    }
+    if !is_fault_name(run) {
+        return Err(AgentError::Name {
+            what: "run",
+            name: run.to_owned(),
+            allowed: "[a-z0-9_]{1,24}",
+        });
+    }
+    if lease < SHORTEST_LEASE {
+        return Err(AgentError::Refused(format!(
+            "a lease of {} ms is shorter than {} ms",
+            lease.as_millis(),
+            SHORTEST_LEASE.as_millis()
+        )));
+    }
+    Ok(())
+}

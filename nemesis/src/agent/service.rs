@@ -1,0 +1,135 @@
+//! Services this node was told to run: their records, their state, and ending them.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use super::durable;
+use super::error::AgentError;
+use super::process::ProcessId;
+use super::spawn;
+use super::state_dir::{StateDir, StateLock};
+use crate::protocol::{Service, ServiceState, is_service_name};
+
+/// How long killed processes may take to vanish (one in an uninterruptible wait takes its time).
+const KILL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A service that was started here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Its first process, leader of its session.
+    pub(crate) process: ProcessId,
+    /// What was started.
+    pub(crate) service: Service,
+}
+
+impl Record {
+    pub(crate) fn path(state: &StateDir, name: &str) -> PathBuf {
+        state.services().join(format!("{name}.json"))
+    }
+
+    /// The record of a service; `None` if it was never started, or forgotten.
+    pub(crate) fn load(lock: &StateLock<'_>, name: &str) -> Result<Option<Self>, AgentError> {
+        check_name(name)?;
+        durable::read(&Self::path(lock.state, name))
+    }
+
+    /// What [`ServiceState`] it is in.
+    pub(crate) fn state(&self) -> ServiceState {
+        let pid = self.process.pid;
+        match self.process.state() {
+            Some(kernel_state) if self.process.is_alive() => {
+                ServiceState::Running { pid, kernel_state }
+            }
+            _ => ServiceState::Dead { pid },
+        }
+    }
+}
+
+/// Starts a service that doesn't run.
+pub(crate) fn start(state: &StateDir, service: &Service) -> Result<ServiceState, AgentError> {
+    let lock = state.lock()?;
+    if let Some(record) = Record::load(&lock, &service.name)?
+        && record.process.is_alive()
+    {
+        return Err(AgentError::Running {
+            name: service.name.clone(),
+            pid: record.process.pid,
+        });
+    }
+    Ok(spawn::spawn(&lock, service)?.state())
+}
+
+/// State of a service.
+pub(crate) fn status(state: &StateDir, name: &str) -> Result<ServiceState, AgentError> {
+    let lock = state.lock()?;
+    Ok(Record::load(&lock, name)?.map_or(ServiceState::Unknown, |record| record.state()))
+}
+
+/// Ends a service, kindly at first, and forgets it. Holds no lock while it waits.
+pub(crate) fn stop(
+    state: &StateDir,
+    name: &str,
+    patience: Duration,
+) -> Result<ServiceState, AgentError> {
+    let record = Record::load(&state.lock()?, name)?
+        .ok_or_else(|| AgentError::NoSuchService(name.to_owned()))?;
+    record.process.signal(Signal::SIGTERM)?;
+    wait_until(patience, || !record.process.is_alive());
+    if !kill_tree(&record.process)? {
+        return Err(AgentError::StillThere(format!(
+            "service `{name}` survives SIGKILL"
+        )));
+    }
+    let lock = state.lock()?;
+    if Record::load(&lock, name)?.as_ref() == Some(&record) {
+        durable::remove(&Record::path(state, name))?;
+    }
+    Ok(record.state())
+}
+
+/// Kills every process of a service; true if all are gone. Repeats, as they may start more meanwhile.
+pub(crate) fn kill_tree(leader: &ProcessId) -> Result<bool, AgentError> {
+    let give_up = Instant::now() + KILL_PATIENCE;
+    loop {
+        let tree = leader.tree();
+        if tree.is_empty() {
+            return Ok(true);
+        }
+        if Instant::now() >= give_up {
+            return Ok(false);
+        }
+        for process in tree {
+            process.signal(Signal::SIGKILL)?;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Looks every millisecond whether `done`; false if it wasn't within `patience`.
+pub(crate) fn wait_until(patience: Duration, done: impl Fn() -> bool) -> bool {
+    let give_up = Instant::now() + patience;
+    while !done() {
+        if Instant::now() >= give_up {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Refuses names that could leave the directory of records.
+pub(crate) fn check_name(name: &str) -> Result<(), AgentError> {
+    if is_service_name(name) {
+        Ok(())
+    } else {
+        Err(AgentError::Name {
+            what: "service",
+            name: name.to_owned(),
+            allowed: "[a-z0-9_-]{1,32}",
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! One run on one node: from a `Hello` to the end of the channel.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::error::AgentError;
+use super::evidence::evidence;
+use super::inflict::{self, Order};
+use super::ledger;
+use super::process::ProcessId;
+use super::rules::Management;
+use super::state_dir::{StateDir, StateLock};
+use super::undo::{self, HealReport};
+use super::watchdog::Watchdog;
+use crate::fault::NodeFault;
+use crate::outcome::{NodeOutcome, Outcome};
+
+/// What a run asked for, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    state: StateDir,
+    agent: ProcessId,
+    run: String,
+    management: Management,
+    watchdog: Watchdog,
+    /// Faults in place, as far as this agent knows, and what installing them showed.
+    in_place: HashMap<String, NodeOutcome>,
+    /// Faults that ended, asked for or not.
+    ended: HashMap<String, NodeOutcome>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        state: &StateDir,
+        agent: ProcessId,
+        run: &str,
+        lease: Duration,
+        management: Management,
+    ) -> Self {
+        Self {
+            state: state.clone(),
+            run: run.to_owned(),
+            management,
+            watchdog: Watchdog::new(agent.clone(), lease),
+            agent,
+            in_place: HashMap::new(),
+            ended: HashMap::new(),
+        }
+    }
+
+    /// The harness was heard.
+    pub(crate) fn beat(&mut self) {
+        self.watchdog.beat();
+    }
+
+    pub(crate) fn install(
+        &mut self,
+        fault: &str,
+        order: &NodeFault,
+        noop: bool,
+    ) -> Result<NodeOutcome, AgentError> {
+        ledger::check_names(&self.run, fault)?;
+        let lock = self.state.lock()?;
+        self.watchdog.ensure(&lock)?;
+        let outcome = inflict::install(
+            &lock,
+            Order {
+                agent: &self.agent,
+                run: &self.run,
+                fault,
+                order,
+                noop,
+                management: &self.management,
+            },
+        );
+        match &outcome {
+            Ok(outcome) => {
+                self.ended.remove(fault);
+                self.in_place.insert(fault.to_owned(), outcome.clone());
+            }
+            Err(_) => dismiss_if_idle(&mut self.watchdog, &lock)?,
+        }
+        outcome
+    }
+
+    /// Ends a fault. For one that ended earlier, says what was seen then.
+    pub(crate) fn undo(&mut self, fault: &str) -> Result<NodeOutcome, AgentError> {
+        let lock = self.state.lock()?;
+        let outcome = match ledger::find(&lock, &self.run, fault)? {
+            Some(entry) => undo::finish(&lock, &entry)?,
+            None => match self.in_place.get(fault) {
+                Some(installed) => ended_early(installed.clone(), "by someone else"),
+                None => {
+                    return self
+                        .ended
+                        .get(fault)
+                        .cloned()
+                        .ok_or_else(|| AgentError::NoSuchFault(fault.to_owned()));
+                }
+            },
+        };
+        self.in_place.remove(fault);
+        self.ended.insert(fault.to_owned(), outcome.clone());
+        dismiss_if_idle(&mut self.watchdog, &lock)?;
+        Ok(outcome)
+    }
+
+    /// Undoes everything in the ledger, other runs' faults too.
+    pub(crate) fn heal(&mut self) -> Result<HealReport, AgentError> {
+        let state = self.state.clone();
+        let lock = state.lock()?;
+        let report = undo::heal_from(&lock, None)?;
+        self.ended_without_undo(&report, "by a request to heal");
+        dismiss_if_idle(&mut self.watchdog, &lock)?;
+        Ok(report)
+    }
+
+    /// Undoes what this agent installed, if `due` still says so once the lock is held. Returns the
+    /// names of the faults that ended.
+    pub(crate) fn end_own(
+        &mut self,
+        why: &str,
+        due: impl Fn() -> bool,
+    ) -> Result<Vec<String>, AgentError> {
+        let state = self.state.clone();
+        let lock = state.lock()?;
+        if !due() {
+            return Ok(Vec::new());
+        }
+        let report = undo::heal_patiently(&lock, &self.agent)?;
+        let faults = self.ended_without_undo(&report, why);
+        // What failed stays with the watchdog, which hears when this process ends.
+        dismiss_if_idle(&mut self.watchdog, &lock)?;
+        report.check()?;
+        Ok(faults)
+    }
+
+    /// Moves faults from in place to ended: those of a report, and those that someone else (the
+    /// watchdog, a person) undid before.
+    fn ended_without_undo(&mut self, report: &HealReport, why: &str) -> Vec<String> {
+        let failed = |fault: &str| {
+            let file = format!("{}.{fault}.json", self.run);
+            report.failed.iter().any(|unhealed| unhealed.file == file)
+        };
+        let mut faults: Vec<String> = self
+            .in_place
+            .keys()
+            .filter(|fault| !failed(fault))
+            .cloned()
+            .collect();
+        faults.sort();
+        for fault in &faults {
+            let healed = report
+                .undone
+                .iter()
+                .find(|undone| undone.run == self.run && undone.fault == *fault);
+            let installed = self.in_place.remove(fault);
+            let outcome = match (healed, installed) {
+                (Some(undone), _) => {
+                    let mut outcome = undone.outcome.clone();
+                    outcome
+                        .evidence
+                        .push(evidence("fault", format!("undone {why}")));
+                    outcome
+                }
+                (None, Some(installed)) => ended_early(installed, "by someone else"),
+                (None, None) => continue,
+            };
+            self.ended.insert(fault.clone(), outcome);
+        }
+        faults
+    }
+}
+
+/// The outcome of a fault whose last evidence nobody here took.
+fn ended_early(mut installed: NodeOutcome, by: &str) -> NodeOutcome {
+    if installed.outcome == Outcome::Installed {
+        installed.outcome = Outcome::Indeterminate;
+    }
+    installed.evidence.push(evidence(
+        "fault",
+        format!("undone {by} before it was asked to end"),
+    ));
+    installed
+}
+
+fn dismiss_if_idle(watchdog: &mut Watchdog, lock: &StateLock<'_>) -> Result<(), AgentError> {
+    if ledger::list(lock)?.is_empty() {
+        watchdog.dismiss();
+    }
+    Ok(())
+}
+
+/// The connections that faults must spare: those the harness names, and the one this agent was
+/// started over, should the harness not know its own address (it may be translated on the way).
+pub(crate) fn management(named: &[IpAddr], ssh_port: u16) -> Management {
+    let mut all: Management = named.iter().map(|address| (*address, ssh_port)).collect();
+    // "client-address client-port server-address server-port"; sshd(8).
+    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+    let fields: Vec<&str> = connection.split(' ').collect();
+    if let [client, _, _, port] = fields[..]
+        && let (Ok(client), Ok(port)) = (client.parse(), port.parse())
+    {
+        all.push((client, port));
+    }
+    all.sort();
+    all.dedup();
+    all
+}

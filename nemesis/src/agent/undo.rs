@@ -1,0 +1,329 @@
+//! Ending faults: the last look at their effect, then what undoes them, then proof that it did.
+
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+use super::error::AgentError;
+use super::evidence::{evidence, states};
+use super::ledger::{self, Entry, UndoStep};
+use super::nft;
+use super::process::{self, ProcessId};
+use super::rules;
+use super::service::{self, Record};
+use super::spawn;
+use super::state_dir::{StateDir, StateLock};
+use crate::fault::NodeFault;
+use crate::outcome::{Evidence, NodeOutcome, Outcome};
+
+/// How often undoing is tried before what remains is left to `heal`.
+const ATTEMPTS: u32 = 10;
+
+/// How long continued processes may take to show it.
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A fault that was undone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Undone {
+    /// The run it belonged to.
+    pub run: String,
+    /// Its name.
+    pub fault: String,
+    /// What its last evidence says, and what shows that it ended.
+    pub outcome: NodeOutcome,
+}
+
+/// A fault that could not be undone and stays in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unhealed {
+    /// Its file in the ledger.
+    pub file: String,
+    /// Why.
+    pub error: String,
+}
+
+/// What healing a node did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct HealReport {
+    /// Faults undone.
+    pub undone: Vec<Undone>,
+    /// Faults still in the ledger.
+    pub failed: Vec<Unhealed>,
+}
+
+impl HealReport {
+    /// What could not be undone, as an error; none if everything was.
+    pub(crate) fn check(&self) -> Result<(), AgentError> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<String> = self
+            .failed
+            .iter()
+            .map(|unhealed| format!("{}: {}", unhealed.file, unhealed.error))
+            .collect();
+        Err(AgentError::StillThere(format!(
+            "could not undo {}",
+            texts.join("; ")
+        )))
+    }
+
+    /// Names of the faults undone.
+    pub fn names(&self) -> Vec<String> {
+        self.undone
+            .iter()
+            .map(|undone| undone.fault.clone())
+            .collect()
+    }
+}
+
+/// Something of a fault that is still in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// `RUN.FAULT` in the ledger; empty for a table of ours that no fault in the ledger accounts for.
+    pub fault: String,
+    /// What is there: tables, stopped processes, services down.
+    pub remains: Vec<String>,
+}
+
+/// Undoes everything in the ledger, whoever put it there. May be done any number of times.
+///
+/// # Errors
+/// When the state directory can't be locked or read. A single fault that can't be undone is part of
+/// the report and keeps none of the others from being undone.
+pub fn heal(state: &StateDir) -> Result<HealReport, AgentError> {
+    heal_from(&state.lock()?, None)
+}
+
+/// Undoes what one agent put into the ledger.
+fn heal_own(lock: &StateLock<'_>, agent: &ProcessId) -> Result<HealReport, AgentError> {
+    heal_from(lock, Some(agent))
+}
+
+/// Undoes what one agent, or anyone, put into the ledger.
+pub(crate) fn heal_from(
+    lock: &StateLock<'_>,
+    agent: Option<&ProcessId>,
+) -> Result<HealReport, AgentError> {
+    let mut report = HealReport::default();
+    for (file, entry) in ledger::list(lock)? {
+        let outcome = match entry {
+            Ok(entry) if agent.is_some_and(|agent| entry.agent != *agent) => continue,
+            // Whose it is can't be told, so only who heals everything says so.
+            Err(_) if agent.is_some() => continue,
+            Ok(entry) => finish(lock, &entry).map(|outcome| Undone {
+                run: entry.run,
+                fault: entry.fault,
+                outcome,
+            }),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(undone) => report.undone.push(undone),
+            Err(error) => report.failed.push(Unhealed {
+                file,
+                error: error.to_string(),
+            }),
+        }
+    }
+    Ok(report)
+}
+
+/// Undoes what one agent left, more than once if need be: a node under test may lack memory or disk.
+pub(crate) fn heal_patiently(
+    lock: &StateLock<'_>,
+    agent: &ProcessId,
+) -> Result<HealReport, AgentError> {
+    let mut report = heal_own(lock, agent)?;
+    for _ in 1..ATTEMPTS {
+        if report.failed.is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+        let again = heal_own(lock, agent)?;
+        report.undone.extend(again.undone);
+        report.failed = again.failed;
+    }
+    Ok(report)
+}
+
+/// Takes a fault's last evidence, undoes it, shows that it ended and removes it from the ledger.
+pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome, AgentError> {
+    let boot_id =
+        process::boot_id().map_err(AgentError::file("read", "/proc/sys/kernel".as_ref()))?;
+    let outcome = if entry.agent.boot_id == boot_id {
+        let mut outcome = last_look(entry)?;
+        outcome.evidence.extend(steps(lock, entry)?);
+        outcome
+    } else {
+        NodeOutcome {
+            outcome: Outcome::Indeterminate,
+            evidence: vec![evidence("node", "was started anew since")],
+        }
+    };
+    ledger::remove(lock, entry)?;
+    Ok(outcome)
+}
+
+/// Does what undoes a fault, in the reverse of its order, and checks that it worked.
+pub(crate) fn steps(lock: &StateLock<'_>, entry: &Entry) -> Result<Vec<Evidence>, AgentError> {
+    entry
+        .undo
+        .iter()
+        .rev()
+        .map(|step| undo_step(lock, step))
+        .collect()
+}
+
+fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Evidence, AgentError> {
+    match step {
+        UndoStep::DeleteTable { table } => {
+            let deleted = nft::delete(lock, table)?;
+            if nft::exists(table)? {
+                return Err(AgentError::StillThere(format!("table {table} stays")));
+            }
+            let seen = if deleted { "deleted" } else { "not there" };
+            Ok(evidence(format!("table {table} after undo"), seen))
+        }
+        UndoStep::Continue { process } => {
+            process.signal(Signal::SIGCONT)?;
+            if !service::wait_until(CONTINUE_PATIENCE, || process.state() != Some('T')) {
+                return Err(AgentError::StillThere(format!(
+                    "pid {} stays stopped after SIGCONT",
+                    process.pid
+                )));
+            }
+            Ok(evidence(
+                format!("state of pid {} after undo", process.pid),
+                process.state_text(),
+            ))
+        }
+        UndoStep::StartService { service } => {
+            let what = format!("service {service} after undo");
+            let record = match Record::load(lock, service)? {
+                None => return Ok(evidence(what, "stopped on request since")),
+                Some(record) if record.process.is_alive() => record,
+                Some(record) => spawn::spawn(lock, &record.service)?,
+            };
+            Ok(evidence(
+                what,
+                format!(
+                    "pid {}, state {}",
+                    record.process.pid,
+                    record.process.state_text()
+                ),
+            ))
+        }
+    }
+}
+
+/// What a fault's effect is, or was, just before it ends.
+fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
+    // The agent died while installing it: how far it got can't be told.
+    let installed = entry.installed.clone().unwrap_or(NodeOutcome {
+        outcome: Outcome::Indeterminate,
+        evidence: vec![evidence("installation", "was interrupted")],
+    });
+    match &entry.order {
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filtered(entry, installed),
+        NodeFault::Kill { .. } => Ok(installed),
+        NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
+    }
+}
+
+fn filtered(entry: &Entry, mut installed: NodeOutcome) -> Result<NodeOutcome, AgentError> {
+    let table = rules::table_name(&entry.run, &entry.fault);
+    let Some(found) = nft::rules(&table)? else {
+        installed.evidence.push(evidence(
+            format!("table {table} before undo"),
+            "no such table",
+        ));
+        // A table that was there and is not any more was taken away by someone else.
+        if installed.outcome == Outcome::Installed {
+            installed.outcome = Outcome::Indeterminate;
+        }
+        return Ok(installed);
+    };
+    let mut hits = 0;
+    for rule in found {
+        let Some(packets) = rule.packets else {
+            continue;
+        };
+        if rule.comment.starts_with(rules::DROPPED) || rule.comment == rules::REJECTED {
+            hits += packets;
+        }
+        let what = format!("packets counted by rule `{}`", rule.comment);
+        installed.evidence.push(evidence(what, packets.to_string()));
+    }
+    installed.outcome = if hits > 0 {
+        Outcome::Installed
+    } else {
+        Outcome::Skipped
+    };
+    Ok(installed)
+}
+
+fn still_paused(entry: &Entry, mut installed: NodeOutcome) -> NodeOutcome {
+    let paused: Vec<ProcessId> = entry
+        .undo
+        .iter()
+        .filter_map(|step| match step {
+            UndoStep::Continue { process } => Some(process.clone()),
+            _ => None,
+        })
+        .collect();
+    installed.evidence.extend(states(&paused, "before undo"));
+    let all = paused.iter().all(|p| p.state() == Some('T'));
+    if installed.outcome == Outcome::Installed && !all {
+        installed.outcome = Outcome::Indeterminate;
+    }
+    installed
+}
+
+/// What is still in place on this node, from the ledger and from the kernel's list of tables.
+///
+/// # Errors
+/// When the state directory can't be locked or read, or nft fails though tables are in the ledger.
+pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
+    let lock = state.lock()?;
+    let mut found = Vec::new();
+    let mut known_tables = Vec::new();
+    for (file, entry) in ledger::list(&lock)? {
+        let (fault, remains) = match entry {
+            Ok(entry) => {
+                known_tables.push(rules::table_name(&entry.run, &entry.fault));
+                let mut remains = Vec::new();
+                for step in &entry.undo {
+                    remains.extend(in_place(&lock, step)?);
+                }
+                (format!("{}.{}", entry.run, entry.fault), remains)
+            }
+            Err(error) => (file, vec![error.to_string()]),
+        };
+        found.push(Leftover { fault, remains });
+    }
+    // Where nft isn't there or not allowed, no table of ours can have been loaded.
+    for table in nft::tables().unwrap_or_default() {
+        if table.starts_with("shakedown_") && !known_tables.contains(&table) {
+            found.push(Leftover {
+                fault: String::new(),
+                remains: vec![format!("table {table}")],
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, AgentError> {
+    Ok(match step {
+        UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
+        UndoStep::Continue { process } => {
+            (process.state() == Some('T')).then(|| format!("pid {} is stopped", process.pid))
+        }
+        UndoStep::StartService { service } => Record::load(lock, service)?
+            .filter(|record| !record.process.is_alive())
+            .map(|_| format!("service {service} is down")),
+    })
+}

@@ -1,0 +1,252 @@
+//! Whatever ends or hangs, faults are undone.
+
+use std::fs::{self, File};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::outcome::Outcome;
+use shakedown_nemesis::protocol::{Notice, Reply, RequestBody, ServiceState};
+
+use crate::channel::{Channel, LONG_LEASE_MS, seen};
+use crate::node::{Node, eventually};
+use crate::service::{family, start, status};
+
+const SHORT_LEASE_MS: u64 = 300;
+
+/// An agent with one fault of each sort in place: a cut (its peer need not exist), and a paused service,
+/// whose pid is returned.
+fn afflicted(node: &Node, lease_ms: u64) -> (Channel, i32) {
+    let mut agent = Channel::greet(node, lease_ms);
+    let pid = start(&mut agent, &family(node));
+    cut(&mut agent);
+    let pause = NodeFault::Pause {
+        service: "web".into(),
+    };
+    assert_eq!(agent.install("pause", pause).outcome, Outcome::Installed);
+    (agent, pid)
+}
+
+fn cut(agent: &mut Channel) {
+    let order = NodeFault::DropFrom {
+        peers: vec!["10.99.0.77".parse().unwrap()],
+    };
+    assert_eq!(agent.install("cut", order).outcome, Outcome::Installed);
+}
+
+fn is_healed(node: &Node, pid: i32) -> bool {
+    let runs = node.process_state(pid).is_some_and(|state| state != 'T');
+    node.tables().is_empty() && runs && ledger(node).is_empty()
+}
+
+fn ledger(node: &Node) -> Vec<String> {
+    fs::read_dir(node.home.path().join("ledger"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// Kills the watchdog, then the agent: now nobody is left to heal.
+fn kill_both(node: &Node, agent: Channel) {
+    let watchdogs = node.watchdogs();
+    assert_eq!(watchdogs.len(), 1, "one watchdog watches all faults");
+    kill(Pid::from_raw(watchdogs[0]), Signal::SIGKILL).unwrap();
+    eventually("the watchdog dies", || node.watchdogs().is_empty());
+    agent.signal(Signal::SIGKILL);
+    drop(agent);
+}
+
+#[test]
+fn when_the_agent_is_killed_the_watchdog_heals_and_goes() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, LONG_LEASE_MS);
+    assert!(!is_healed(&node, pid));
+    agent.signal(Signal::SIGKILL);
+    eventually("the node is healed", || is_healed(&node, pid));
+    eventually("the watchdog goes", || node.watchdogs().is_empty());
+}
+
+#[test]
+fn when_the_agent_is_killed_the_watchdog_starts_the_killed_service_again() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let first = start(&mut agent, &family(&node));
+    let order = NodeFault::Kill {
+        service: "web".into(),
+        restart: true,
+    };
+    agent.install("kill", order);
+    agent.signal(Signal::SIGKILL);
+    eventually("the ledger is empty", || ledger(&node).is_empty());
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let ServiceState::Running { pid, .. } = status(&mut agent) else {
+        panic!("the service is not running");
+    };
+    assert_ne!(pid, first);
+}
+
+#[test]
+fn when_the_agent_hangs_the_watchdog_heals_at_the_end_of_the_lease() {
+    let node = Node::new(1);
+    let (mut agent, pid) = afflicted(&node, SHORT_LEASE_MS);
+    agent.signal(Signal::SIGSTOP);
+    eventually("the node is healed", || is_healed(&node, pid));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
+    assert!(stat.contains(") T "), "the agent had no part in it: {stat}");
+    agent.signal(Signal::SIGCONT);
+    let Notice::LeaseExpired { faults } = agent.notice() else {
+        panic!("expected the end of the lease");
+    };
+    assert_eq!(faults, ["cut", "pause"]);
+    let ended = agent.undo("pause");
+    assert_eq!(ended.outcome, Outcome::Indeterminate);
+    assert!(seen(&ended, "fault").starts_with("undone by someone else"));
+}
+
+#[test]
+fn an_agent_that_hangs_with_the_lock_held_is_killed_and_the_node_healed() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, SHORT_LEASE_MS);
+    // To the watchdog it is the same who holds the lock.
+    let lock = File::open(node.home.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    agent.signal(Signal::SIGSTOP);
+    let stat = format!("/proc/{}/stat", agent.pid());
+    eventually("the agent is killed", || {
+        fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    });
+    assert!(!is_healed(&node, pid));
+    drop(lock);
+    eventually("the node is healed", || is_healed(&node, pid));
+}
+
+#[test]
+fn when_the_harness_is_silent_the_agent_heals_at_the_end_of_the_lease_and_says_so() {
+    let node = Node::new(1);
+    let (mut agent, pid) = afflicted(&node, SHORT_LEASE_MS);
+    let Notice::LeaseExpired { faults } = agent.notice() else {
+        panic!("expected the end of the lease");
+    };
+    assert_eq!(faults, ["cut", "pause"]);
+    assert!(is_healed(&node, pid));
+    let ended = agent.undo("cut");
+    assert_eq!(ended.outcome, Outcome::Skipped, "no packet came: {ended:?}");
+    assert_eq!(seen(&ended, "fault"), "undone because the lease ran out");
+    // The agent goes on, and so does protection.
+    cut(&mut agent);
+    assert_eq!(node.watchdogs().len(), 1);
+}
+
+#[test]
+fn requests_keep_the_lease() {
+    let node = Node::new(1);
+    let (mut agent, pid) = afflicted(&node, 1000);
+    // Three leases long.
+    for _ in 0..60 {
+        assert_eq!(agent.ask(RequestBody::Ping), Ok(Reply::Done));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(node.process_state(pid), Some('T'));
+    assert_eq!(ledger(&node).len(), 2);
+    agent.undo("cut");
+    agent.undo("pause");
+    eventually("the watchdog is dismissed", || node.watchdogs().is_empty());
+}
+
+#[test]
+fn when_the_channel_ends_the_agent_heals_before_it_exits() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, LONG_LEASE_MS);
+    assert!(agent.close().success());
+    assert!(is_healed(&node, pid));
+    eventually("the watchdog is dismissed", || node.watchdogs().is_empty());
+}
+
+#[test]
+fn heal_needs_only_the_ledger_and_may_be_repeated() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, LONG_LEASE_MS);
+    for table in ["foreign", "shakedown_other_run"] {
+        node.run(&["nft", "add", "table", "inet", table]);
+    }
+    kill_both(&node, agent);
+    let (code, left) = node.agent("leftovers");
+    assert_eq!(code, 1);
+    assert_eq!(left[0]["fault"], "r1.cut");
+    assert_eq!(left[0]["remains"][0], "table shakedown_r1_cut");
+    assert_eq!(left[1]["fault"], "r1.pause");
+
+    let (code, healed) = node.agent("heal");
+    assert_eq!(code, 0, "{healed}");
+    assert_eq!(healed["undone"][0]["fault"], "cut");
+    assert_eq!(healed["undone"][1]["fault"], "pause");
+    assert_eq!(
+        node.tables(),
+        ["foreign", "shakedown_other_run"],
+        "only what the ledger names is deleted"
+    );
+    eventually("the service runs", || node.process_state(pid) == Some('S'));
+    let (code, again) = node.agent("heal");
+    assert_eq!(code, 0);
+    assert_eq!(again["undone"].as_array().unwrap().len(), 0);
+    node.run(&["nft", "delete", "table", "inet", "shakedown_other_run"]);
+    assert_eq!(node.agent("leftovers").0, 0);
+}
+
+#[test]
+fn the_next_hello_heals_what_two_deaths_left() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, LONG_LEASE_MS);
+    kill_both(&node, agent);
+    assert!(!is_healed(&node, pid));
+    let mut next = Channel::open(&node);
+    assert_eq!(next.hello(LONG_LEASE_MS, &[]), ["cut", "pause"]);
+    assert!(is_healed(&node, pid));
+}
+
+#[test]
+fn a_process_that_only_shares_the_pid_is_not_continued() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, LONG_LEASE_MS);
+    kill_both(&node, agent);
+    let path = node.home.path().join("ledger/r1.pause.json");
+    let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for step in entry["undo"].as_array_mut().unwrap() {
+        let earlier = step["process"]["start_ticks"].as_u64().unwrap() - 1;
+        step["process"]["start_ticks"] = earlier.into();
+    }
+    fs::write(&path, entry.to_string()).unwrap();
+    assert_eq!(node.agent("heal").0, 0);
+    assert_eq!(node.process_state(pid), Some('T'), "not ours to continue");
+}
+
+#[test]
+fn a_ledger_file_that_cannot_be_read_fails_healing_loudly_but_hides_nothing_else() {
+    let node = Node::new(1);
+    let (agent, pid) = afflicted(&node, LONG_LEASE_MS);
+    kill_both(&node, agent);
+    fs::write(node.home.path().join("ledger/r1.bad.json"), "{").unwrap();
+    let (code, healed) = node.agent("heal");
+    assert_eq!(code, 1);
+    assert_eq!(healed["failed"][0]["file"], "r1.bad.json");
+    assert_eq!(healed["undone"].as_array().unwrap().len(), 2);
+    assert!(node.tables().is_empty());
+    assert_ne!(node.process_state(pid), Some('T'));
+}
+
+#[test]
+fn a_harness_of_another_protocol_or_without_a_hello_is_refused() {
+    let node = Node::new(1);
+    let mut agent = Channel::open(&node);
+    let heal = agent.ask(RequestBody::Heal);
+    assert_eq!(heal, Err("say hello first".into()));
+    let hello = RequestBody::Hello {
+        protocol: 99,
+        run: "r1".into(),
+        lease_ms: 1000,
+        management: vec![],
+        ssh_port: 22,
+    };
+    let refused = agent.ask(hello).unwrap_err();
+    assert!(refused.contains("protocol 99"), "{refused}");
+}

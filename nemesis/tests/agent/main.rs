@@ -1,0 +1,17 @@
+//! The real agent on throw-away nodes: two network and PID namespaces joined by a veth pair.
+//!
+//! Nothing here touches the machine's own namespaces: the pair of interfaces is made inside the nodes,
+//! which have no default route, and a node dies with everything in it when its guard is dropped or the
+//! test process ends, however it ends.
+
+// The functions that tests share are tests too, though the lint can't see it.
+#![allow(clippy::unwrap_used)]
+
+mod channel;
+mod death;
+mod node;
+mod partition;
+mod reset;
+mod service;
+mod traffic;
+mod watch;

@@ -1,0 +1,120 @@
+//! Resets of a share of data packets.
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+
+use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::outcome::{NodeOutcome, Outcome};
+
+use crate::channel::{Channel, LONG_LEASE_MS, seen};
+use crate::node::{Node, pair};
+use crate::traffic::{listen_only, request, serve_echo};
+
+const PORT: u16 = 7700;
+
+fn reset(from: &Node, probability: f64) -> NodeFault {
+    NodeFault::Reset {
+        port: PORT,
+        from: vec![from.ip, from.ipv6],
+        probability,
+    }
+}
+
+fn counted(outcome: &NodeOutcome, rule: &str) -> u64 {
+    seen(outcome, &format!("packets counted by rule `{rule}`"))
+        .parse()
+        .unwrap()
+}
+
+/// Makes requests of one byte (the smallest a payload can be); how many were reset.
+fn resets(client: &Node, server: IpAddr, requests: u32) -> u64 {
+    client.inside(|| {
+        let mut resets = 0;
+        for _ in 0..requests {
+            match request(server, PORT, b"x") {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => resets += 1,
+                Err(error) => panic!("neither answered nor reset: {error}"),
+            }
+        }
+        resets
+    })
+}
+
+#[test]
+fn a_quarter_of_requests_fails_and_the_counters_know_how_many() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
+        serve_echo(&b, address, PORT);
+        assert_eq!(resets(&a, address, 50), 0, "none without the fault");
+        let installed = at_b.install(fault, reset(&a, 0.25));
+        assert_eq!(installed.outcome, Outcome::Installed);
+        // 100 of 400 expected, standard deviation 8.7: six of them either way happen by chance
+        // about twice in 10^9 runs.
+        let failed = resets(&a, address, 400);
+        assert!((48..=152).contains(&failed), "{failed} of 400");
+        let ended = at_b.undo(fault);
+        assert_eq!(ended.outcome, Outcome::Installed);
+        assert_eq!(counted(&ended, "rejected"), failed);
+        assert_eq!(counted(&ended, "data packets"), 400);
+        assert_eq!(resets(&a, address, 50), 0, "none after it");
+    }
+}
+
+#[test]
+fn connections_that_carry_no_data_to_the_port_pass_even_a_certain_reset() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
+        serve_echo(&b, address, PORT);
+        at_b.install(fault, reset(&a, 1.0));
+        for _ in 0..50 {
+            a.inside(|| listen_only(address, PORT)).unwrap();
+        }
+        let ended = at_b.undo(fault);
+        assert_eq!(counted(&ended, "data packets"), 0);
+        assert_eq!(ended.outcome, Outcome::Skipped, "it had no effect");
+        at_b.install(fault, reset(&a, 1.0));
+        assert_eq!(resets(&a, address, 50), 50, "and data never passes");
+        assert_eq!(at_b.undo(fault).outcome, Outcome::Installed);
+    }
+}
+
+#[test]
+fn a_reset_spares_other_sources_and_other_ports() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    serve_echo(&b, b.ip, PORT + 1);
+    let elsewhere = NodeFault::Reset {
+        port: PORT,
+        from: vec!["10.99.0.77".parse().unwrap()],
+        probability: 1.0,
+    };
+    at_b.install("others", elsewhere);
+    assert_eq!(resets(&a, b.ip, 20), 0);
+    assert_eq!(at_b.undo("others").outcome, Outcome::Skipped);
+    at_b.install("all", reset(&a, 1.0));
+    for _ in 0..20 {
+        a.inside(|| request(b.ip, PORT + 1, b"x")).unwrap();
+    }
+}
+
+#[test]
+fn a_noop_reset_and_one_of_probability_zero_are_skipped() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    assert_eq!(
+        at_b.install_noop("noop", reset(&a, 1.0)).outcome,
+        Outcome::Skipped
+    );
+    assert_eq!(resets(&a, b.ip, 20), 0);
+    assert_eq!(at_b.undo("noop").outcome, Outcome::Skipped);
+    at_b.install("zero", reset(&a, 0.0));
+    assert_eq!(resets(&a, b.ip, 20), 0);
+    let ended = at_b.undo("zero");
+    assert_eq!(ended.outcome, Outcome::Skipped);
+    assert_eq!(counted(&ended, "data packets"), 20);
+}

@@ -1,0 +1,242 @@
+//! Services, and faults on them.
+
+use std::collections::BTreeMap;
+
+use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::outcome::Outcome;
+use shakedown_nemesis::protocol::{Reply, RequestBody, Service, ServiceState};
+
+use crate::channel::{Channel, LONG_LEASE_MS, seen};
+use crate::node::{Node, eventually};
+
+/// A shell with a child in its own session and one that left it.
+pub(crate) fn family(node: &Node) -> Service {
+    shell(
+        node,
+        "sleep 1000 & echo child $!; setsid sleep 1000 & echo leaver $!; wait",
+    )
+}
+
+fn shell(node: &Node, script: &str) -> Service {
+    Service {
+        name: "web".into(),
+        argv: ["sh", "-c", script].map(str::to_owned).into(),
+        env: BTreeMap::from([("GREETING".into(), "good day".into())]),
+        dir: format!("{}/data/web", node.state()),
+        log: format!("{}/log/web.log", node.state()),
+    }
+}
+
+fn service(reply: Result<Reply, String>) -> ServiceState {
+    match reply.unwrap() {
+        Reply::Service(state) => state,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Starts a service; its pid.
+pub(crate) fn start(channel: &mut Channel, spec: &Service) -> i32 {
+    match service(channel.ask(RequestBody::Start(spec.clone()))) {
+        ServiceState::Running { pid, .. } => pid,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn status(channel: &mut Channel) -> ServiceState {
+    service(channel.ask(RequestBody::Status {
+        service: "web".into(),
+    }))
+}
+
+/// The pids of [`family`]: the shell and its two children.
+fn members(channel: &mut Channel, node: &Node) -> Vec<i32> {
+    let spec = family(node);
+    let shell = start(channel, &spec);
+    let mut children: Vec<i32> = Vec::new();
+    eventually("two children in the log", || {
+        children = std::fs::read_to_string(&spec.log)
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.split(' ').next_back()?.parse().ok())
+            .collect();
+        children.len() == 2
+    });
+    let all = [vec![shell], children].concat();
+    eventually("all of them to sleep", || all_sleep(node, &all));
+    all
+}
+
+fn all_sleep(node: &Node, pids: &[i32]) -> bool {
+    pids.iter().all(|pid| node.process_state(*pid) == Some('S'))
+}
+
+fn stop(channel: &mut Channel, timeout_ms: u64) -> Result<Reply, String> {
+    channel.ask(RequestBody::Stop {
+        service: "web".into(),
+        timeout_ms,
+    })
+}
+
+fn kill(restart: bool) -> NodeFault {
+    NodeFault::Kill {
+        service: "web".into(),
+        restart,
+    }
+}
+
+fn pause() -> NodeFault {
+    NodeFault::Pause {
+        service: "web".into(),
+    }
+}
+
+#[test]
+fn a_service_gets_its_directory_environment_and_log_and_is_forgotten_when_stopped() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    assert_eq!(status(&mut agent), ServiceState::Unknown);
+    let spec = shell(&node, "echo $GREETING from $PWD; exec sleep 1000");
+    let pid = start(&mut agent, &spec);
+    eventually("a line in the log", || {
+        std::fs::read_to_string(&spec.log).unwrap()
+            == format!("good day from {}/data/web\n", node.state())
+    });
+    let again = agent.ask(RequestBody::Start(spec)).unwrap_err();
+    assert!(again.contains("runs already"), "{again}");
+    stop(&mut agent, 20_000).unwrap();
+    assert_eq!(node.process_state(pid), None);
+    assert_eq!(status(&mut agent), ServiceState::Unknown);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error_and_leaves_no_record() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let mut spec = family(&node);
+    spec.argv = vec!["/no/such/program".into()];
+    let error = agent.ask(RequestBody::Start(spec)).unwrap_err();
+    assert!(error.contains("/no/such/program"), "{error}");
+    assert!(error.contains("No such file"), "{error}");
+    assert_eq!(status(&mut agent), ServiceState::Unknown);
+}
+
+#[test]
+fn a_service_that_ignores_sigterm_is_stopped_by_force_and_others_are_answered_meanwhile() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let spec = shell(&node, "trap '' TERM; echo deaf; while :; do sleep 1; done");
+    let pid = start(&mut agent, &spec);
+    eventually("the shell ignores SIGTERM", || {
+        std::fs::read_to_string(&spec.log).unwrap() == "deaf\n"
+    });
+    let stopping = agent.send(RequestBody::Stop {
+        service: "web".into(),
+        timeout_ms: 1000,
+    });
+    let ping = agent.send(RequestBody::Ping);
+    assert_eq!(agent.next_reply(), (ping, Ok(Reply::Done)));
+    assert_eq!(agent.next_reply().0, stopping);
+    assert_eq!(node.process_state(pid), None);
+}
+
+#[test]
+fn a_service_outlives_its_agent_and_the_next_agent_knows_it() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let pid = start(&mut agent, &family(&node));
+    assert!(agent.close().success());
+    assert!(node.process_state(pid).is_some());
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    assert!(matches!(status(&mut agent), ServiceState::Running { pid: p, .. } if p == pid));
+}
+
+#[test]
+fn a_pause_stops_the_whole_family_and_ends_with_all_of_it_running() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let pids = members(&mut agent, &node);
+    let installed = agent.install("pause", pause());
+    assert_eq!(installed.outcome, Outcome::Installed);
+    for pid in &pids {
+        assert_eq!(node.process_state(*pid), Some('T'));
+        assert_eq!(seen(&installed, &format!("state of pid {pid} before")), "S");
+        assert_eq!(seen(&installed, &format!("state of pid {pid} after")), "T");
+    }
+    let ended = agent.undo("pause");
+    assert_eq!(ended.outcome, Outcome::Installed);
+    for pid in &pids {
+        assert_eq!(
+            seen(&ended, &format!("state of pid {pid} before undo")),
+            "T"
+        );
+        assert_ne!(seen(&ended, &format!("state of pid {pid} after undo")), "T");
+    }
+    eventually("all of them to sleep again", || all_sleep(&node, &pids));
+}
+
+#[test]
+fn a_kill_takes_the_whole_family_and_its_end_starts_the_service_again() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let pids = members(&mut agent, &node);
+    let installed = agent.install("kill", kill(true));
+    assert_eq!(installed.outcome, Outcome::Installed);
+    for pid in &pids {
+        assert_eq!(node.process_state(*pid), None);
+        assert_eq!(seen(&installed, &format!("state of pid {pid} before")), "S");
+    }
+    assert_eq!(status(&mut agent), ServiceState::Dead { pid: pids[0] });
+    let ended = agent.undo("kill");
+    assert_eq!(ended.outcome, Outcome::Installed);
+    let ServiceState::Running { pid, .. } = status(&mut agent) else {
+        panic!("not started again: {ended:?}");
+    };
+    assert!(seen(&ended, "service web after undo").starts_with(&format!("pid {pid},")));
+}
+
+#[test]
+fn a_kill_without_restart_leaves_the_service_dead_and_nothing_to_heal() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let pid = start(&mut agent, &family(&node));
+    agent.install("kill", kill(false));
+    assert_eq!(agent.undo("kill").outcome, Outcome::Installed);
+    assert_eq!(status(&mut agent), ServiceState::Dead { pid });
+}
+
+#[test]
+fn noop_faults_are_skipped_and_touch_nothing() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let pids = members(&mut agent, &node);
+    for (fault, order) in [("kill", kill(true)), ("pause", pause())] {
+        assert_eq!(
+            agent.install_noop(fault, order).outcome,
+            Outcome::Skipped,
+            "{fault}"
+        );
+        assert!(all_sleep(&node, &pids));
+        assert_eq!(agent.undo(fault).outcome, Outcome::Skipped, "{fault}");
+    }
+    assert!(matches!(status(&mut agent), ServiceState::Running { pid, .. } if pid == pids[0]));
+}
+
+#[test]
+fn faults_on_a_service_that_does_not_run_are_skipped_and_say_so_and_never_start_it() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let never = agent.install("early", kill(true));
+    assert_eq!(never.outcome, Outcome::Skipped);
+    assert_eq!(seen(&never, "service web"), "never started here");
+    let pid = start(&mut agent, &shell(&node, "exit 0"));
+    eventually("the service ends by itself", || {
+        status(&mut agent) == ServiceState::Dead { pid }
+    });
+    for (fault, order) in [("kill", kill(true)), ("pause", pause())] {
+        let outcome = agent.install(fault, order);
+        assert_eq!(outcome.outcome, Outcome::Skipped);
+        assert!(seen(&outcome, "service web").starts_with("not running"));
+        assert_eq!(agent.undo(fault).outcome, Outcome::Skipped);
+    }
+    assert_eq!(status(&mut agent), ServiceState::Dead { pid });
+}
