@@ -54,8 +54,11 @@ async fn run<C: Client>(
     (summary, history(dir.path()))
 }
 
+/// Function, key and version.
+type Offer = (String, Option<i64>, Option<i64>);
+
 /// Operations offered, by process in the order it offered them.
-fn offered(events: &[Event]) -> HashMap<Process, Vec<(String, Option<i64>, Option<i64>)>> {
+fn offered(events: &[Event]) -> HashMap<Process, Vec<Offer>> {
     let mut offered: HashMap<_, Vec<_>> = HashMap::new();
     for event in events.iter().filter(|e| e.kind == EventKind::Invoke) {
         let row = (event.f.to_string(), event.key, event.value);

@@ -76,25 +76,20 @@ pub(super) fn settle_read(
         Ok(answer) if answer.status.is_success() => answer,
         other => return settle_error(other, outcome_header),
     };
-    let body = match answer.body {
+    let document = match answer.body {
         Ok(body) => body,
         Err(error) => return indeterminate(&error),
     };
-    let Some(found) = body.get("results").and_then(Value::as_array) else {
-        return indeterminate("the answer has no results");
-    };
-    let corrupt = |detail: String| Completion::Corrupt { detail };
-    match found.as_slice() {
-        [] => Completion::Done { seen: None },
-        [document] => match documents.verify(document) {
-            Ok((found, version)) if found == key => Completion::Done {
+    let detail = match documents.verify(&document) {
+        Ok((found, version)) if found == key => {
+            return Completion::Done {
                 seen: Some(version),
-            },
-            Ok(_) => corrupt("another key's document".to_owned()),
-            Err(unfit) => corrupt(unfit.to_string()),
-        },
-        _ => corrupt("several documents of one id".to_owned()),
-    }
+            };
+        }
+        Ok(_) => "another key's document".to_owned(),
+        Err(unfit) => unfit.to_string(),
+    };
+    Completion::Corrupt { detail }
 }
 
 /// Whether a 404 says that the document, or the whole index, is not there, rather than the path.

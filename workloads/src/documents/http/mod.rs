@@ -3,8 +3,8 @@
 //! | operation | request |
 //! |---|---|
 //! | put | `POST {url}/indexes/{index}/documents` with an array of documents |
-//! | delete | `POST {url}/indexes/{index}/documents/delete` with `{"ids": [...]}` |
-//! | read | `POST {url}/indexes/{index}/documents/fetch` with `{"ids": [id], "limit": 1}` |
+//! | delete | `POST {url}/indexes/{index}/documents/delete-batch` with an array of ids |
+//! | read | `GET {url}/indexes/{index}/documents/{id}` |
 //! | wait for a write's task | `GET {url}/tasks/{uid}` |
 //!
 //! What an answer to a write means:
@@ -36,11 +36,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde_json::{Value, json};
 
 use crate::client::{Client, Completion};
 use crate::documents::{Documents, document_id};
-use crate::operation::{Operation, Write};
+use crate::operation::Operation;
 
 pub(super) use answer::says_no_index;
 use answer::{Settled, settle_read, settle_task, settle_write};
@@ -119,11 +118,8 @@ impl Client for HttpClient {
                 self.timed(self.write(self.post("", &documents))).await
             }
             Operation::Delete(writes) => {
-                let ids: Vec<String> = writes
-                    .iter()
-                    .map(|Write { key, .. }| document_id(*key))
-                    .collect();
-                self.timed(self.write(self.post("delete", &json!({ "ids": ids }))))
+                let ids: Vec<String> = writes.iter().map(|w| document_id(w.key)).collect();
+                self.timed(self.write(self.post("delete-batch", &ids)))
                     .await
             }
             Operation::Read { key } => self.timed(self.read(*key)).await,
@@ -168,8 +164,13 @@ impl HttpClient {
     }
 
     async fn read(&self, key: i64) -> Completion {
-        let body: Value = json!({ "ids": [document_id(key)], "limit": 1 });
-        let answer = exchange(self.post("fetch", &body)).await;
+        let path = [
+            "indexes",
+            &self.shared.index,
+            "documents",
+            &document_id(key),
+        ];
+        let answer = exchange(self.shared.http.get(join(&self.base, &path))).await;
         let outcome_header = self.shared.outcome_header.as_deref();
         settle_read(answer, outcome_header, key, &self.shared.documents)
     }
