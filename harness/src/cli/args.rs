@@ -1,0 +1,197 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::exit::EXIT_CODES;
+
+/// Chaos harness: deploys real nodes over SSH, breaks them, and checks what survived.
+#[derive(Debug, Parser)]
+#[command(name = "shakedown", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(super) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run scenarios or a suite, check the history, and write the report
+    #[command(after_help = EXIT_CODES)]
+    Run(RunArgs),
+    /// Write the report of a finished run again
+    #[command(after_help = EXIT_CODES)]
+    Report {
+        /// The run directory
+        run: PathBuf,
+    },
+    /// Check a recorded history again, without a cluster
+    #[command(after_help = EXIT_CODES)]
+    Check {
+        /// A scenario's directory in a run directory (holds `history` and `observations`)
+        history: PathBuf,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a recorded history as JSON lines to standard output
+    Export {
+        /// A `history` directory
+        history: PathBuf,
+    },
+    /// List scenarios, suites and systems
+    List,
+    /// Local clusters: real SSH hosts in namespaces of this machine
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Undo every fault that an interrupted run left on nodes
+    Heal(HealArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Scenario names, suite names, scenario files (`*.toml`) or the `plan.json` of an earlier run
+    #[arg(required = true)]
+    pub(super) what: Vec<String>,
+    #[command(flatten)]
+    /// Where the nodes are.
+    pub(super) nodes: NodeArgs,
+    /// Everything random comes from this number; chosen at random and printed if not given
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Directory for run directories
+    #[arg(long, default_value = "runs")]
+    pub(super) out: PathBuf,
+    /// Print the plan and stop
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Install every fault without its effect: a run must then come out as unknown
+    #[arg(long)]
+    pub(super) noop_faults: bool,
+    /// Use this file for a program the system uploads, e.g. `miroir=/path/to/miroir`
+    #[arg(long, value_name = "NAME=PATH", value_parser = parse_binary)]
+    pub(super) binary: Vec<(String, PathBuf)>,
+    /// Environment for every service, e.g. `RUST_LOG=debug`
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_env)]
+    pub(super) env: Vec<(String, String)>,
+    /// Faults are undone on a node when the harness was silent for this long, milliseconds
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(200..=600_000))]
+    pub(super) lease_ms: u64,
+}
+
+/// Where the nodes are.
+#[derive(Debug, Args)]
+pub(super) struct NodeArgs {
+    /// Use a local cluster of this many nodes (default: as many as the scenarios need)
+    #[arg(long, value_name = "N", conflicts_with_all = ["nodes", "nodes_file", "cluster"])]
+    pub(super) local: Option<usize>,
+    /// Use the nodes of a running local cluster (see `shakedown cluster up`)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["nodes", "nodes_file"])]
+    pub(super) cluster: Option<String>,
+    /// Nodes, `[user@]host[:port]`, separated by commas
+    #[arg(long, value_name = "LIST", conflicts_with = "nodes_file")]
+    pub(super) nodes: Option<String>,
+    /// File with one node per line; `#` starts a comment
+    #[arg(long, value_name = "FILE")]
+    pub(super) nodes_file: Option<PathBuf>,
+    /// User on the nodes (default: as in ~/.ssh/config, else root)
+    #[arg(long)]
+    pub(super) user: Option<String>,
+    /// SSH port (default: as in ~/.ssh/config, else 22)
+    #[arg(long)]
+    pub(super) port: Option<u16>,
+    /// Private key file
+    #[arg(long)]
+    pub(super) key: Option<PathBuf>,
+    /// Use keys of the running ssh-agent
+    #[arg(long)]
+    pub(super) agent: bool,
+    /// Become root on the nodes with `sudo -n`
+    #[arg(long)]
+    pub(super) sudo: bool,
+    /// Known hosts file; a node that is not in it is refused
+    #[arg(long)]
+    pub(super) known_hosts: Option<PathBuf>,
+    /// Add the key of a node that is not in the known hosts file yet (a changed key is still refused)
+    #[arg(long)]
+    pub(super) accept_new: bool,
+}
+
+/// Arguments of `heal`.
+#[derive(Debug, Args)]
+pub(super) struct HealArgs {
+    #[command(flatten)]
+    /// Where the nodes are.
+    pub(super) nodes: NodeArgs,
+}
+
+/// Commands on local clusters.
+#[derive(Debug, Subcommand)]
+pub(super) enum ClusterCommand {
+    /// Start a cluster that stays until `down`
+    Up {
+        /// Number of nodes
+        #[arg(default_value_t = 5)]
+        nodes: usize,
+        /// Its name
+        #[arg(long, default_value = "default")]
+        name: String,
+        /// Its network, a /24 of private addresses (default: the first that is free)
+        #[arg(long)]
+        subnet: Option<String>,
+    },
+    /// Take a cluster down and remove everything it made
+    Down {
+        /// Its name
+        #[arg(default_value = "default")]
+        name: String,
+    },
+    /// List running clusters
+    List,
+    /// Open a shell on a node, or run a command there
+    Ssh {
+        /// The node, e.g. `n2`
+        node: String,
+        /// The cluster
+        #[arg(long, default_value = "default")]
+        cluster: String,
+        /// The command; a shell without one
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+fn split_pair(text: &str) -> Result<(&str, &str), String> {
+    text.split_once('=')
+        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+        .ok_or_else(|| "expected NAME=VALUE".to_owned())
+}
+
+fn parse_binary(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = split_pair(text)?;
+    let path = PathBuf::from(path);
+    if path.is_file() {
+        Ok((name.to_owned(), path))
+    } else {
+        Err(format!("{} is not a file", path.display()))
+    }
+}
+
+fn parse_env(text: &str) -> Result<(String, String), String> {
+    split_pair(text).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,62 @@
+//! The nodes a command works on: a local cluster, or hosts reached over the network.
+
+use std::path::PathBuf;
+
+use super::Failure;
+use super::args::NodeArgs;
+use crate::cluster::{self, ClusterSpec, LocalCluster};
+use crate::control::{Access, NodeAddress, parse_nodes, parse_nodes_file};
+
+/// Nodes and how to log in to them.
+pub(super) struct Ground {
+    pub(super) nodes: Vec<NodeAddress>,
+    pub(super) access: Access,
+    /// The local cluster made for this command; taken down when it is dropped.
+    pub(super) cluster: Option<LocalCluster>,
+}
+
+impl Ground {
+    /// The nodes of the arguments. Without any, a local cluster of `needed` nodes.
+    pub(super) fn find(args: &NodeArgs, needed: usize) -> Result<Self, Failure> {
+        if let Some(ground) = Self::existing(args)? {
+            return Ok(ground);
+        }
+        let name = format!("run-{}", std::process::id());
+        let spec = ClusterSpec::new(name, args.local.unwrap_or(needed));
+        let cluster = LocalCluster::up(spec).map_err(Failure::harness)?;
+        Ok(Ground { nodes: cluster.nodes().to_vec(), access: cluster.access(), cluster: Some(cluster) })
+    }
+
+    /// The nodes of the arguments, if they name nodes that exist already.
+    pub(super) fn existing(args: &NodeArgs) -> Result<Option<Self>, Failure> {
+        let nodes = if let Some(name) = &args.cluster {
+            let clusters = cluster::list().map_err(Failure::harness)?;
+            let info = clusters
+                .into_iter()
+                .find(|c| c.name == *name)
+                .ok_or_else(|| Failure::Usage(format!("no local cluster `{name}` runs; `shakedown cluster list` shows those that do")))?;
+            return Ok(Some(Ground { nodes: info.nodes(), access: info.access(), cluster: None }));
+        } else if let Some(list) = &args.nodes {
+            parse_nodes(list).map_err(Failure::usage)?
+        } else if let Some(file) = &args.nodes_file {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+            parse_nodes_file(&text).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?
+        } else {
+            return Ok(None);
+        };
+        let mut access = Access {
+            user: args.user.clone(),
+            port: args.port,
+            key: args.key.clone(),
+            agent: args.agent,
+            sudo: args.sudo,
+            accept_new: args.accept_new,
+            ..Access::default()
+        };
+        if let Some(known_hosts) = &args.known_hosts {
+            access.known_hosts = PathBuf::clone(known_hosts);
+        }
+        Ok(Some(Ground { nodes, access, cluster: None }))
+    }
+}

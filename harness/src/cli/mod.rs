@@ -1,0 +1,74 @@
+//! The command line: parsing, dispatch and exit codes.
+
+mod args;
+mod check;
+mod cluster;
+mod exit;
+mod ground;
+mod heal;
+mod list;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+/// Why a command ended without an outcome of its own.
+enum Failure {
+    /// The person's to mend: arguments, scenario, node list.
+    Usage(String),
+    /// Everything else.
+    Harness(String),
+}
+
+impl Failure {
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Failure::Usage(error.to_string())
+    }
+
+    fn harness(error: impl std::fmt::Display) -> Self {
+        Failure::Harness(error.to_string())
+    }
+}
+
+/// Runs the command that the arguments ask for.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason to fail differently.
+            let _ = error.print();
+            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked_for { ExitCode::SUCCESS } else { Exit::Usage.into() };
+        }
+    };
+    // What a killed run left of its local cluster goes now, whatever the command is.
+    if let Err(error) = crate::cluster::reap_stale() {
+        eprintln!("warning: {error}");
+    }
+    let ended = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Report { run } => report::report(&run),
+        Command::Check { history, json } => check::check(&history, json),
+        Command::Export { history } => check::export(&history),
+        Command::List => list::list(),
+        Command::Cluster(command) => cluster::cluster(command),
+        Command::Heal(args) => heal::heal(&args),
+    };
+    let exit = ended.unwrap_or_else(|failure| match failure {
+        Failure::Usage(message) => {
+            eprintln!("error: {message}");
+            Exit::Usage
+        }
+        Failure::Harness(message) => {
+            eprintln!("error: {message}");
+            Exit::HarnessError
+        }
+    });
+    exit.into()
+}

@@ -1,0 +1,209 @@
+//! What a recorded scenario shows: losses at each checkpoint, what explains them, throughput and latency.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use shakedown_checker::history::{HistoryReader, ObservationReader};
+use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
+use shakedown_checker::{CheckError, UNTIL_KEY, check_dir};
+mod timeline { pub struct S{pub second:u32,pub ok:u32,pub failed:u32,pub indeterminate:u32,pub p50_us:u64,pub p99_us:u64} pub struct T{pub name:String,pub ok:u64,pub failed:u64,pub indeterminate:u64,pub p50_us:u64,pub p99_us:u64,pub max_us:u64} pub struct Timeline{pub seconds:Vec<S>,pub stages:Vec<T>} pub fn of_history(_:&std::path::Path)->Result<Timeline,super::CheckError>{Ok(Timeline{seconds:vec![],stages:vec![]})} }
+use shakedown_reports::results::{CheckpointResult, Span, StageResult, TimelinePoint};
+use shakedown_workloads::documents::parse_document_id;
+
+use super::command::{self, Predictions};
+use super::scene::CheckpointTaken;
+use crate::system::{System, TemplateContext};
+
+/// Anomalies kept in the results; all are counted, and explained.
+const ANOMALIES_KEPT: usize = 1000;
+
+/// Why a directory could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyseError {
+    /// There is no history.
+    #[error("{0}: no `history` directory; expected a scenario's directory of a run")]
+    NoHistory(PathBuf),
+    /// The history or an observation file.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+}
+
+/// What there is to analyse.
+pub(crate) struct Input {
+    /// The scenario's directory.
+    pub(crate) dir: PathBuf,
+    pub(crate) taken: Vec<CheckpointTaken>,
+    /// Load stages that ran.
+    pub(crate) stages: Vec<(usize, Span)>,
+    pub(crate) system: System,
+    pub(crate) context: TemplateContext,
+    pub(crate) local_bin: BTreeMap<String, PathBuf>,
+}
+
+/// What the analysis gives.
+pub(crate) struct Analysis {
+    pub(crate) checkpoints: Vec<CheckpointResult>,
+    pub(crate) stages: Vec<StageResult>,
+    pub(crate) timeline: Vec<TimelinePoint>,
+    /// Documents in danger by the system's own records.
+    pub(crate) endangered: Option<u64>,
+    pub(crate) errors: Vec<String>,
+}
+
+/// Analyses a scenario; what cannot be done is among the errors and costs nothing else.
+pub(crate) fn analyse(input: Input) -> Analysis {
+    let mut errors = Vec::new();
+    let history = input.dir.join("history");
+    let predictions = match predict(&input) {
+        Some(Ok(predictions)) => Some(predictions),
+        Some(Err(error)) => {
+            errors.push(format!("predictor: {error}"));
+            None
+        }
+        None => None,
+    };
+    let mut checkpoints = Vec::new();
+    for taken in &input.taken {
+        // Every anomaly is needed to compare with the predictions; the results keep some.
+        match check_dir(&history, &taken.observations, usize::MAX) {
+            Ok(mut loss) => {
+                let explained = predictions.as_ref().map(|p| p.explain(&bad_keys(&loss)));
+                let omitted = loss.anomalies.len().saturating_sub(ANOMALIES_KEPT);
+                loss.anomalies.truncate(ANOMALIES_KEPT);
+                loss.anomalies_omitted += omitted as u64;
+                let (name, time_ns) = (taken.name.clone(), taken.time_ns);
+                checkpoints.push(CheckpointResult { name, time_ns, loss, explained });
+            }
+            Err(error) => errors.push(format!("checkpoint `{}`: {error}", taken.name)),
+        }
+    }
+    let (stages, points) = match timeline::of_history(&history) {
+        Ok(timeline) => (stages(&input.stages, &timeline), points(&timeline)),
+        Err(error) => {
+            errors.push(format!("timeline: {error}"));
+            (Vec::new(), Vec::new())
+        }
+    };
+    let endangered = predictions.map(|p| p.endangered());
+    Analysis { checkpoints, stages, timeline: points, endangered, errors }
+}
+
+fn bad_keys(loss: &LossReport) -> BTreeSet<i64> {
+    let bad = |class| matches!(class, KeyClass::Lost | KeyClass::Stale | KeyClass::Resurrected);
+    loss.anomalies.iter().filter(|a| bad(a.class)).map(|a| a.key).collect()
+}
+
+fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> {
+    let spec = input.system.predict.as_ref()?;
+    let service = input.system.service(&spec.service)?;
+    let nodes = std::fs::read_dir(input.dir.join("nodes")).ok()?;
+    let mut records: Vec<PathBuf> = nodes
+        .flatten()
+        .flat_map(|node| spec.files.iter().map(move |name| node.path().join(name)))
+        .filter(|path| path.is_file())
+        .collect();
+    records.sort();
+    if records.is_empty() || !service.keep.iter().any(|kept| spec.files.contains(kept)) {
+        return None;
+    }
+    Some(command::predict(spec, &input.context, &input.local_bin, records, parse_document_id))
+}
+
+fn stages(ran: &[(usize, Span)], timeline: &timeline::Timeline) -> Vec<StageResult> {
+    let find = |name: &str| timeline.stages.iter().find(|s| s.name == name);
+    ran.iter()
+        .map(|(_, span)| {
+            let measured = find(&span.name);
+            StageResult {
+                span: span.clone(),
+                ok: measured.map_or(0, |m| m.ok),
+                failed: measured.map_or(0, |m| m.failed),
+                indeterminate: measured.map_or(0, |m| m.indeterminate),
+                latency_us: measured.map_or([0; 3], |m| [m.p50_us, m.p99_us, m.max_us]),
+            }
+        })
+        .collect()
+}
+
+fn points(timeline: &timeline::Timeline) -> Vec<TimelinePoint> {
+    let seconds = timeline.seconds.iter();
+    seconds
+        .map(|s| TimelinePoint {
+            second: s.second,
+            ok: s.ok,
+            failed: s.failed,
+            indeterminate: s.indeterminate,
+            p50_us: s.p50_us,
+            p99_us: s.p99_us,
+        })
+        .collect()
+}
+
+/// Checks a scenario's directory again: its history against each of its final reads, in the order
+/// they were taken. A run that was killed before any has one entry that says so.
+///
+/// # Errors
+/// If there is no history, or a file is damaged.
+pub fn check_scenario_dir(dir: &Path) -> Result<Vec<(String, LossReport)>, AnalyseError> {
+    let history = dir.join("history");
+    if !history.is_dir() {
+        return Err(AnalyseError::NoHistory(dir.to_owned()));
+    }
+    let mut taken: Vec<(u64, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(dir.join("observations")).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let reader = ObservationReader::open(&path).map_err(CheckError::from)?;
+        let until = reader.metadata().remove(UNTIL_KEY).and_then(|text| text.parse().ok());
+        taken.push((until.unwrap_or(u64::MAX), path));
+    }
+    taken.sort();
+    if taken.is_empty() {
+        return Ok(vec![("(no final read)".to_owned(), without_final_read(&history)?)]);
+    }
+    taken
+        .into_iter()
+        .map(|(_, path)| {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            Ok((name, check_dir(&history, &path, ANOMALIES_KEPT)?))
+        })
+        .collect()
+}
+
+fn without_final_read(history: &Path) -> Result<LossReport, CheckError> {
+    let mut reader = HistoryReader::open(history)?;
+    let mut checker = LossChecker::new(None);
+    while let Some(batch) = reader.next_batch()? {
+        checker.batch(&batch)?;
+    }
+    let mut judge = checker.into_judge(&[], 0);
+    judge.incomplete("final read", "the run ended before one was made");
+    if reader.truncated() {
+        judge.incomplete("history", "its writer did not finish it");
+    }
+    Ok(judge.finish())
+}
+
+/// One line on a loss report, for people.
+pub fn describe(loss: &LossReport) -> String {
+    let c = &loss.counts;
+    let mut text = format!(
+        "{} writes acknowledged, {} failed, {} indeterminate; {} keys: {} ok, {} lost, {} stale, {} resurrected, \
+         {} corrupted, {} phantom, {} misplaced, {} left behind",
+        loss.acknowledged_writes,
+        loss.failed_writes,
+        loss.indeterminate_writes,
+        loss.keys,
+        c.ok,
+        c.lost,
+        c.stale,
+        c.resurrected,
+        c.corrupted,
+        c.phantom,
+        c.misplaced,
+        c.left_behind
+    );
+    for (source, why) in &loss.incomplete_sources {
+        text.push_str(&format!("; {source} incomplete: {why}"));
+    }
+    text
+}

@@ -1,0 +1,144 @@
+//! Commands of a system file: operator actions on nodes, and the predictor on the control machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use shakedown_reports::results::Explained;
+
+use super::deploy::{DeployError, Deployment};
+use super::fleet::Fleet;
+use crate::control::{Output, quote};
+use crate::system::{CommandSpec, PredictSpec, TemplateContext};
+
+/// Keys listed at most in an explanation.
+const KEYS_LISTED: usize = 100;
+
+/// Runs a command of the system file on the first node of its role. Returns the command line, too.
+///
+/// # Errors
+/// If the template cannot be filled in or SSH fails; a non-zero exit status is not an error.
+pub(crate) async fn run(
+    fleet: &Fleet,
+    deployment: &Deployment,
+    spec: &CommandSpec,
+    with: &BTreeMap<String, String>,
+) -> Result<(String, Output), DeployError> {
+    let node = deployment
+        .context()
+        .nodes
+        .get(&spec.on)
+        .and_then(|nodes| nodes.first())
+        .ok_or_else(|| super::fleet::FleetError::NoSuchNode(format!("(role {})", spec.on)))?;
+    let context = TemplateContext { with: with.clone(), node: Some(node.clone()), ..deployment.context().clone() };
+    let argv = context.fill_argv(&spec.argv)?;
+    let command = argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+    let output = fleet.node(&node.name)?.exec_within(&command, spec.within.0).await?;
+    Ok((command, output))
+}
+
+/// A line of the predictor.
+#[derive(Debug, Deserialize)]
+struct Prediction {
+    id: String,
+    expect: Expected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Expected {
+    Lost,
+    Stale,
+    Resurrected,
+    /// The records cannot tell whether the write reached its target.
+    Maybe,
+}
+
+/// What the system's records say must be missing.
+pub(crate) struct Predictions {
+    certain: BTreeSet<i64>,
+    maybe: BTreeSet<i64>,
+}
+
+/// Why there is no prediction.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PredictError {
+    #[error(transparent)]
+    Template(#[from] crate::system::TemplateError),
+    #[error("cannot run {program}: {source}")]
+    Run { program: String, source: std::io::Error },
+    #[error("{program} ended with {status}: {stderr}")]
+    Failed { program: String, status: std::process::ExitStatus, stderr: String },
+    #[error("not a prediction: {line}")]
+    Line { line: String },
+}
+
+/// Runs the predictor over the collected records.
+pub(crate) fn predict(
+    spec: &PredictSpec,
+    context: &TemplateContext,
+    local_bin: &BTreeMap<String, PathBuf>,
+    records: Vec<PathBuf>,
+    parse_id: impl Fn(&str) -> Option<i64>,
+) -> Result<Predictions, PredictError> {
+    let text = |path: &Path| path.display().to_string();
+    let context = TemplateContext {
+        bin: local_bin.iter().map(|(name, path)| (name.clone(), text(path))).collect(),
+        files: records.iter().map(|path| text(path)).collect(),
+        ..context.clone()
+    };
+    let argv = context.fill_argv(&spec.argv)?;
+    let program = argv.first().cloned().unwrap_or_default();
+    let output = std::process::Command::new(&program)
+        .args(argv.iter().skip(1))
+        .output()
+        .map_err(|source| PredictError::Run { program: program.clone(), source })?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(PredictError::Failed { program, status: output.status, stderr });
+    }
+    let mut predictions = Predictions { certain: BTreeSet::new(), maybe: BTreeSet::new() };
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let not_one = || PredictError::Line { line: line.to_owned() };
+        let prediction: Prediction = serde_json::from_str(line).map_err(|_| not_one())?;
+        let key = parse_id(&prediction.id).ok_or_else(not_one)?;
+        match prediction.expect {
+            Expected::Maybe => predictions.maybe.insert(key),
+            Expected::Lost | Expected::Stale | Expected::Resurrected => predictions.certain.insert(key),
+        };
+    }
+    Ok(predictions)
+}
+
+impl Predictions {
+    /// Documents in danger: certainly or perhaps missing.
+    pub(crate) fn endangered(&self) -> u64 {
+        (self.certain.len() + self.maybe.len()) as u64
+    }
+
+    /// Compares with the keys that are in fact lost, stale or resurrected.
+    pub(crate) fn explain(&self, bad: &BTreeSet<i64>) -> Explained {
+        let unexplained = bad.iter().filter(|key| !self.certain.contains(key) && !self.maybe.contains(key));
+        let found_alive = self.certain.iter().filter(|key| !bad.contains(key));
+        Explained {
+            predicted: self.certain.len() as u64,
+            explained: self.certain.iter().filter(|key| bad.contains(key)).count() as u64,
+            unexplained: unexplained.take(KEYS_LISTED).copied().collect(),
+            found_alive: found_alive.take(KEYS_LISTED).copied().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_nobody_predicted_and_a_predicted_one_found_alive_are_both_named() {
+        let predictions = Predictions { certain: [1, 2].into(), maybe: [3].into() };
+        let explained = predictions.explain(&[2, 3, 4].into());
+        assert_eq!(explained.unexplained, [4]);
+        assert_eq!(explained.found_alive, [1]);
+        assert_eq!((explained.predicted, explained.explained), (2, 1));
+    }
+}

@@ -1,0 +1,195 @@
+//! From what was recorded to checks and a verdict: pure, so that a stored run can be judged again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shakedown_checker::loss::{KeyClass, LossReport};
+use shakedown_reports::results::{ActionResult, CheckResult, CheckpointResult, Explained, FaultResult, Verdict};
+
+use crate::scenario::{Expect, Loss, Scenario};
+
+/// What a run left to judge.
+pub(crate) struct Record<'a> {
+    pub(crate) faults: &'a [FaultResult],
+    pub(crate) actions: &'a [ActionResult],
+    pub(crate) checkpoints: &'a [CheckpointResult],
+    /// Captured outputs by name.
+    pub(crate) captures: &'a BTreeMap<String, String>,
+    /// Names the system reported, by lane (`phase`, ...).
+    pub(crate) marks: &'a BTreeMap<String, BTreeSet<String>>,
+    /// Items that never began or never ended.
+    pub(crate) unfinished: &'a [String],
+    /// Documents the system's records say were in danger; `None` if it keeps no such records.
+    pub(crate) endangered: Option<u64>,
+    /// Whether the system came back after its faults, where it can tell.
+    pub(crate) recovered: Result<(), String>,
+}
+
+fn check(name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> CheckResult {
+    CheckResult { name: name.into(), verdict, detail: detail.into() }
+}
+
+/// Every check of a scenario, in a fixed order.
+pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckResult> {
+    let mut checks = Vec::new();
+    exercised(&scenario.expect, record, &mut checks);
+    for action in record.actions {
+        if !action.as_expected {
+            let item = scenario.action.iter().find(|a| *a.name.get_ref() == action.span.name);
+            // A refusal that did not come is a broken promise; any other failure leaves things untested.
+            let refusal = item.is_some_and(|a| a.fails_with.is_some());
+            let verdict = if refusal { Verdict::Invalid } else { Verdict::Unknown };
+            let detail = format!("exit status {}: {}", action.exit_status, action.output.trim());
+            checks.push(check(format!("action `{}` ended as expected", action.span.name), verdict, detail));
+        } else if let Some(text) =
+            scenario.action.iter().find(|a| *a.name.get_ref() == action.span.name).and_then(|a| a.fails_with.as_ref())
+        {
+            checks.push(check(
+                format!("action `{}` was refused", action.span.name),
+                Verdict::Valid,
+                format!("exit status {}, with `{text}`", action.exit_status),
+            ));
+        }
+    }
+    for pair in &scenario.expect.same {
+        checks.push(same(pair.get_ref(), record.captures));
+    }
+    for checkpoint in record.checkpoints {
+        let item = scenario.checkpoint.iter().find(|c| *c.name.get_ref() == checkpoint.name);
+        let (loss, allow) =
+            item.map_or((scenario.expect.loss, &scenario.expect.allow), |item| (item.loss, &item.allow));
+        checks.push(judge_loss(&checkpoint.name, &checkpoint.loss, loss, allow));
+        if loss == Loss::Some {
+            checks.push(explained(checkpoint.explained.as_ref()));
+        }
+    }
+    if !record.checkpoints.iter().any(|c| c.name == "final") {
+        checks.push(check("final read", Verdict::Unknown, "the final state was not read"));
+    }
+    checks
+}
+
+/// The worst of the checks: `invalid` over `unknown` over `valid`; without checks, `unknown`.
+pub(crate) fn verdict(checks: &[CheckResult]) -> Verdict {
+    checks.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Unknown)
+}
+
+/// Whether the run exercised what it promises.
+fn exercised(expect: &Expect, record: &Record<'_>, checks: &mut Vec<CheckResult>) {
+    for fault in record.faults {
+        let verdict = if fault.outcome == "installed" { Verdict::Valid } else { Verdict::Unknown };
+        checks.push(check(format!("fault `{}` happened", fault.name), verdict, fault_detail(fault)));
+    }
+    for item in record.unfinished {
+        checks.push(check(format!("`{item}` ran to its end"), Verdict::Unknown, "it did not"));
+    }
+    let acknowledged = record.checkpoints.last().map_or(0, |c| c.loss.acknowledged_writes);
+    checks.push(check(
+        format!("at least {} writes acknowledged", expect.writes_at_least),
+        if acknowledged >= expect.writes_at_least { Verdict::Valid } else { Verdict::Unknown },
+        format!("{acknowledged} acknowledged"),
+    ));
+    let entered = record.marks.get("phase").cloned().unwrap_or_default();
+    if !expect.phases.is_empty() {
+        checks.push(names("phases entered", &expect.phases, &entered));
+    }
+    for (lane, expected) in &expect.marks {
+        let seen = record.marks.get(lane).cloned().unwrap_or_default();
+        checks.push(names(&format!("{lane} seen"), expected, &seen));
+    }
+    if expect.endangered_at_least > 0 {
+        let endangered = record.endangered.unwrap_or(0);
+        checks.push(check(
+            format!("the faults endangered at least {} documents", expect.endangered_at_least),
+            if endangered >= expect.endangered_at_least { Verdict::Valid } else { Verdict::Unknown },
+            match record.endangered {
+                Some(n) => format!("by the system's own records {n} documents would be lost, stale or resurrected without its safety net"),
+                None => "the system's records could not be read".to_owned(),
+            },
+        ));
+    }
+    if let Err(reason) = &record.recovered {
+        checks.push(check("the system was healthy before the final read", Verdict::Unknown, reason.clone()));
+    }
+}
+
+fn fault_detail(fault: &FaultResult) -> String {
+    let evidence: Vec<String> =
+        fault.evidence.iter().map(|(node, what, seen)| format!("{node}: {what}: {seen}")).collect();
+    format!("{}; {}", fault.outcome, evidence.join("; "))
+}
+
+fn names(name: &str, expected: &[String], seen: &BTreeSet<String>) -> CheckResult {
+    let missing: Vec<&str> = expected.iter().filter(|e| !seen.contains(*e)).map(String::as_str).collect();
+    if missing.is_empty() {
+        check(name, Verdict::Valid, expected.join(", "))
+    } else {
+        check(name, Verdict::Unknown, format!("not seen: {}", missing.join(", ")))
+    }
+}
+
+fn same(pair: &[String; 2], captures: &BTreeMap<String, String>) -> CheckResult {
+    let name = format!("`{}` and `{}` are the same", pair[0], pair[1]);
+    match (captures.get(&pair[0]), captures.get(&pair[1])) {
+        (Some(a), Some(b)) if a == b => check(name, Verdict::Valid, "byte for byte"),
+        (Some(a), Some(b)) => check(name, Verdict::Invalid, format!("before: {}; after: {}", a.trim(), b.trim())),
+        _ => check(name, Verdict::Unknown, "not both were captured"),
+    }
+}
+
+fn judge_loss(checkpoint: &str, loss: &LossReport, expected: Loss, allow: &[KeyClass]) -> CheckResult {
+    let c = &loss.counts;
+    let found: Vec<(KeyClass, &str, u64)> = [
+        (KeyClass::Lost, "lost", c.lost),
+        (KeyClass::Stale, "stale", c.stale),
+        (KeyClass::Resurrected, "resurrected", c.resurrected),
+        (KeyClass::Corrupted, "corrupted", c.corrupted),
+        (KeyClass::Phantom, "phantom", c.phantom),
+        (KeyClass::Misplaced, "misplaced", c.misplaced),
+        (KeyClass::LeftBehind, "left behind", c.left_behind),
+    ]
+    .into_iter()
+    .filter(|(_, _, count)| *count > 0)
+    .collect();
+    let expected_kind = |class: KeyClass| {
+        allow.contains(&class)
+            || (expected == Loss::Some && matches!(class, KeyClass::Lost | KeyClass::Stale | KeyClass::Resurrected))
+    };
+    let in_words = if found.is_empty() {
+        format!("all {} keys are in a permitted state", loss.keys)
+    } else {
+        let parts: Vec<String> = found.iter().map(|(_, word, count)| format!("{count} {word}")).collect();
+        format!("{} of {} keys", parts.join(", "), loss.keys)
+    };
+    let (name, mut verdict) = match expected {
+        Loss::None => (format!("no loss at `{checkpoint}`"), Verdict::Valid),
+        Loss::Some if c.lost == 0 => (format!("loss at `{checkpoint}` is measured"), Verdict::Unknown),
+        Loss::Some => (format!("loss at `{checkpoint}` is measured"), Verdict::Valid),
+    };
+    let mut detail = in_words;
+    if !loss.incomplete_sources.is_empty() {
+        verdict = verdict.max(Verdict::Unknown);
+        let reasons: Vec<String> = loss.incomplete_sources.iter().map(|(s, why)| format!("{s}: {why}")).collect();
+        detail = format!("{detail}; incomplete reads: {}", reasons.join("; "));
+    }
+    if found.iter().any(|(class, _, _)| !expected_kind(*class)) {
+        verdict = Verdict::Invalid;
+    }
+    check(name, verdict, detail)
+}
+
+fn explained(explained: Option<&Explained>) -> CheckResult {
+    let name = "every loss is accounted for by the system's records, and no other";
+    let Some(e) = explained else {
+        return check(name, Verdict::Unknown, "the system's records could not be read");
+    };
+    let verdict =
+        if e.unexplained.is_empty() && e.found_alive.is_empty() { Verdict::Valid } else { Verdict::Invalid };
+    let detail = format!(
+        "{} predicted, {} of them lost, stale or resurrected; {} without explanation; {} found alive",
+        e.predicted,
+        e.explained,
+        e.unexplained.len(),
+        e.found_alive.len()
+    );
+    check(name, verdict, detail)
+}

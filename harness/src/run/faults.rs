@@ -1,0 +1,214 @@
+//! Faults on the cluster: orders to agents, probes between nodes, and what it all shows.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use shakedown_nemesis::fault::Fault;
+use shakedown_nemesis::outcome::{Evidence, NodeOutcome, Outcome};
+use shakedown_nemesis::plan::{self, Probe};
+use shakedown_nemesis::protocol::{Reply, RequestBody};
+use shakedown_reports::results::FaultResult;
+
+use super::fleet::{Fleet, FleetError};
+use crate::scenario::{FaultItem, FaultParameters, Names, split_target};
+use toml::Spanned;
+use crate::system::NodeRef;
+
+/// Probe packets sent per direction, and how long the first may take to arrive.
+const PROBE_PACKETS: u32 = 5;
+const PROBE_WAIT_MS: u64 = 150;
+
+/// Resolves a scenario's fault to node names.
+///
+/// `nodes` has the scenario's nodes by role; validation saw to it that every target exists.
+pub(crate) fn resolve(item: &FaultItem, nodes: &BTreeMap<String, Vec<NodeRef>>) -> Fault {
+    let targets = |targets: &Spanned<Names>| -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for target in &targets.get_ref().0 {
+            let (role, index) = split_target(target);
+            let members = &nodes[role];
+            match index {
+                Some(index) => names.push(members[index].name.clone()),
+                None => names.extend(members.iter().map(|n| n.name.clone())),
+            }
+        }
+        names
+    };
+    match item.parameters().expect("validation saw to it that one kind is given") {
+        FaultParameters::Partition(p) => {
+            Fault::Partition { from: targets(&p.from), to: targets(&p.to), one_way: p.one_way }
+        }
+        FaultParameters::Kill(k) => {
+            Fault::Kill { nodes: targets(&k.nodes), service: k.service.get_ref().clone(), restart: k.restart }
+        }
+        FaultParameters::Pause(p) => Fault::Pause { nodes: targets(&p.nodes), service: p.service.get_ref().clone() },
+        FaultParameters::Reset(r) => Fault::Reset {
+            nodes: targets(&r.nodes),
+            port: r.port,
+            from: r.from.as_ref().map(targets).unwrap_or_default(),
+            probability: *r.probability.get_ref(),
+        },
+    }
+}
+
+/// A fault's kind, as scenario files spell it.
+pub(crate) fn kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Partition { .. } => "partition",
+        Fault::Kill { .. } => "kill",
+        Fault::Pause { .. } => "pause",
+        Fault::Reset { .. } => "reset",
+    }
+}
+
+/// A fault in force.
+pub(crate) struct ActiveFault {
+    /// Its name in the scenario.
+    pub(crate) name: String,
+    /// Its name on the nodes: unique within the run, of the form agents accept.
+    id: String,
+    fault: Fault,
+    orders: Vec<(String, shakedown_nemesis::fault::NodeFault)>,
+    start_ns: u64,
+    outcomes: Vec<(String, Outcome)>,
+    evidence: Vec<(String, String, String)>,
+}
+
+/// Installs faults on a fleet and takes their evidence.
+pub(crate) struct Nemesis {
+    noop: bool,
+    nonce: AtomicU64,
+    serial: AtomicU64,
+}
+
+impl Nemesis {
+    /// With `noop`, everything is done but the effect.
+    pub(crate) fn new(noop: bool, seed: u64) -> Self {
+        Nemesis { noop, nonce: AtomicU64::new(seed << 16), serial: AtomicU64::new(1) }
+    }
+
+    /// Installs a fault on all its nodes at the same time.
+    ///
+    /// # Errors
+    /// If the fault makes no sense on this cluster. A node that fails to install it is not an error
+    /// but part of the outcome.
+    pub(crate) async fn install(
+        &self,
+        fleet: &Fleet,
+        name: &str,
+        fault: Fault,
+        now_ns: impl Fn() -> u64,
+    ) -> Result<ActiveFault, FleetError> {
+        let orders = plan::compile(&fault, &fleet.topology()).map_err(FleetError::Fault)?;
+        let id = format!("f{}", self.serial.fetch_add(1, Ordering::Relaxed));
+        let requests = orders.iter().map(|(node, order)| {
+            let body = RequestBody::Install { fault: id.clone(), order: order.clone(), noop: self.noop };
+            (node.clone(), body)
+        });
+        let replies = fleet.ask_all(requests.collect()).await;
+        let mut active = ActiveFault {
+            name: name.to_owned(),
+            id,
+            fault,
+            orders,
+            start_ns: now_ns(),
+            outcomes: Vec::new(),
+            evidence: Vec::new(),
+        };
+        active.take(replies, "install");
+        Ok(active)
+    }
+
+    /// Shows a fault from outside, where that can be done: sends packets between the nodes concerned.
+    pub(crate) async fn probe(&self, fleet: &Fleet, active: &mut ActiveFault) {
+        self.probe_each(fleet, active, "while in force", |probe| probe.expected_blocked).await;
+    }
+
+    /// Takes the final evidence, undoes the fault, and shows that it ended.
+    pub(crate) async fn undo(
+        &self,
+        fleet: &Fleet,
+        mut active: ActiveFault,
+        now_ns: impl Fn() -> u64,
+    ) -> FaultResult {
+        let requests = active.orders.iter().map(|(node, _)| {
+            (node.clone(), RequestBody::Undo { fault: active.id.clone() })
+        });
+        let replies = fleet.ask_all(requests.collect()).await;
+        active.take(replies, "undo");
+        let end_ns = now_ns();
+        self.probe_each(fleet, &mut active, "after the end", |_| false).await;
+        let worst = |wanted| active.outcomes.iter().any(|(_, outcome)| *outcome == wanted);
+        let outcome = if worst(Outcome::Skipped) {
+            "skipped"
+        } else if worst(Outcome::Indeterminate) || active.outcomes.is_empty() {
+            "indeterminate"
+        } else {
+            "installed"
+        };
+        FaultResult {
+            name: active.name,
+            kind: kind(&active.fault).to_owned(),
+            summary: plan::summary(&active.fault),
+            start_ns: active.start_ns,
+            end_ns,
+            outcome: outcome.to_owned(),
+            evidence: active.evidence,
+        }
+    }
+
+    async fn probe_each(
+        &self,
+        fleet: &Fleet,
+        active: &mut ActiveFault,
+        when: &str,
+        blocked: impl Fn(&Probe) -> bool,
+    ) {
+        let probes = plan::probes(&active.fault);
+        let sent = probes.iter().map(|probe| async {
+            let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
+            (probe.clone(), fleet.probe(&probe.from, &probe.to, nonce, PROBE_PACKETS, PROBE_WAIT_MS).await)
+        });
+        for (probe, arrived) in futures_util::future::join_all(sent).await {
+            let what = format!("probe {} -> {} {when}", probe.from, probe.to);
+            let expected_blocked = blocked(&probe);
+            let (outcome, seen) = match arrived {
+                Ok(0) if expected_blocked => (Outcome::Installed, format!("0 of {PROBE_PACKETS} packets arrived")),
+                Ok(n) if !expected_blocked && n > 0 => {
+                    (Outcome::Installed, format!("{n} of {PROBE_PACKETS} packets arrived"))
+                }
+                Ok(n) if expected_blocked => {
+                    (Outcome::Skipped, format!("{n} of {PROBE_PACKETS} packets arrived, though it should be cut"))
+                }
+                Ok(_) => (Outcome::Indeterminate, "no packet arrived, though it should be open".to_owned()),
+                Err(error) => (Outcome::Indeterminate, error.to_string()),
+            };
+            active.outcomes.push((probe.to.clone(), outcome));
+            active.evidence.push((probe.to, what, seen));
+        }
+    }
+}
+
+impl ActiveFault {
+    /// When it took effect.
+    pub(crate) fn start_ns(&self) -> u64 {
+        self.start_ns
+    }
+
+    fn take(&mut self, replies: Vec<(String, Result<Reply, FleetError>)>, what: &str) {
+        for (node, reply) in replies {
+            let NodeOutcome { outcome, evidence } = match reply {
+                Ok(Reply::Fault(outcome)) => outcome,
+                Ok(other) => failed(what, format!("unexpected answer {other:?}")),
+                Err(error) => failed(what, error.to_string()),
+            };
+            self.outcomes.push((node.clone(), outcome));
+            self.evidence.extend(evidence.into_iter().map(|e| (node.clone(), e.what, e.seen)));
+        }
+    }
+}
+
+fn failed(what: &str, seen: String) -> NodeOutcome {
+    let evidence = vec![Evidence { what: what.to_owned(), seen }];
+    NodeOutcome { outcome: Outcome::Indeterminate, evidence }
+}

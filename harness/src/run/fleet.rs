@@ -1,0 +1,171 @@
+//! The nodes of a run with their agents: who is who, and how to ask them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use shakedown_nemesis::plan::{PlanError, Topology};
+use shakedown_nemesis::protocol::{Notice, Reply, RequestBody};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::control::{AgentError, AgentLink, ControlError, LinkOptions, Output, Remote, SshRemote};
+
+/// Why something could not be asked of a node.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// There is no such node.
+    #[error("there is no node `{0}` in this run")]
+    NoSuchNode(String),
+    /// The agent did not do it.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The agent answered something that does not fit the question.
+    #[error("{node}: unexpected answer from the agent: {reply}")]
+    Unexpected {
+        /// The node.
+        node: String,
+        /// Its answer.
+        reply: String,
+    },
+    /// The fault makes no sense on this cluster.
+    #[error(transparent)]
+    Fault(PlanError),
+}
+
+/// A node with its agent.
+pub(crate) struct FleetNode {
+    pub(crate) name: String,
+    address: IpAddr,
+    link: AgentLink,
+    remote: Arc<SshRemote>,
+    /// Where its agent counts probe packets.
+    probe: SocketAddr,
+}
+
+impl FleetNode {
+    /// Runs a shell command within the usual time.
+    pub(crate) async fn exec(&self, command: &str) -> Result<Output, ControlError> {
+        let (remote, command) = (self.remote.clone(), command.to_owned());
+        blocking(move || remote.exec(&command)).await
+    }
+
+    /// Runs a shell command within a given time.
+    pub(crate) async fn exec_within(&self, command: &str, limit: Duration) -> Result<Output, ControlError> {
+        let (remote, command) = (self.remote.clone(), command.to_owned());
+        blocking(move || remote.exec_within(&command, limit)).await
+    }
+
+    /// Writes a file.
+    pub(crate) async fn upload(&self, content: Vec<u8>, dest: String) -> Result<(), ControlError> {
+        let remote = self.remote.clone();
+        blocking(move || remote.upload_bytes(&content, &dest, 0o644)).await
+    }
+
+    /// Copies a file here.
+    pub(crate) async fn download(&self, path: &str, local: &Path) -> Result<u64, ControlError> {
+        let (remote, path, local) = (self.remote.clone(), path.to_owned(), local.to_owned());
+        blocking(move || remote.download_file(&path, &local)).await
+    }
+}
+
+/// Runs a blocking call of the SSH layer off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// Every node of a run.
+pub(crate) struct Fleet {
+    nodes: Vec<FleetNode>,
+}
+
+impl Fleet {
+    /// Starts an agent on every node at the same time and opens its probe socket.
+    ///
+    /// # Errors
+    /// If an agent cannot be started or does not answer.
+    pub(crate) async fn open(
+        remotes: &[Arc<SshRemote>],
+        addresses: &[IpAddr],
+        agent: &Path,
+        options: &LinkOptions,
+        notices: &UnboundedSender<(String, Notice)>,
+    ) -> Result<Self, FleetError> {
+        let opened = remotes.iter().zip(addresses).map(|(remote, address)| async {
+            let (on, agent, options, notices) =
+                (remote.clone(), agent.to_owned(), options.clone(), notices.clone());
+            let (link, _) = blocking(move || AgentLink::open(&on, &agent, &options, notices)).await?;
+            let name = remote.node().to_owned();
+            match link.call(RequestBody::ProbeListen).await? {
+                Reply::Probe { port } => Ok(FleetNode {
+                    name,
+                    address: *address,
+                    link,
+                    remote: remote.clone(),
+                    probe: SocketAddr::new(*address, port),
+                }),
+                other => Err(FleetError::Unexpected { node: name, reply: format!("{other:?}") }),
+            }
+        });
+        Ok(Fleet { nodes: try_join_all(opened).await? })
+    }
+
+    /// Ends every agent, which undoes its faults, and waits for them.
+    pub(crate) async fn close(self) {
+        let closed = self.nodes.into_iter().map(|node| blocking(move || node.link.close()));
+        join_all(closed).await;
+    }
+
+    /// The nodes, in the order of the node list.
+    pub(crate) fn nodes(&self) -> &[FleetNode] {
+        &self.nodes
+    }
+
+    /// Names and addresses.
+    pub(crate) fn topology(&self) -> Topology {
+        self.nodes.iter().map(|n| (n.name.clone(), n.address)).collect()
+    }
+
+    /// The node of that name.
+    pub(crate) fn node(&self, name: &str) -> Result<&FleetNode, FleetError> {
+        self.nodes.iter().find(|n| n.name == name).ok_or_else(|| FleetError::NoSuchNode(name.to_owned()))
+    }
+
+    /// Asks one node.
+    pub(crate) async fn ask(&self, node: &str, body: RequestBody) -> Result<Reply, FleetError> {
+        Ok(self.node(node)?.link.call(body).await?)
+    }
+
+    /// Asks several nodes at the same time.
+    pub(crate) async fn ask_all(
+        &self,
+        requests: Vec<(String, RequestBody)>,
+    ) -> Vec<(String, Result<Reply, FleetError>)> {
+        join_all(requests.into_iter().map(|(node, body)| async move {
+            let reply = self.ask(&node, body).await;
+            (node, reply)
+        }))
+        .await
+    }
+
+    /// Sends probe packets and says how many arrived.
+    pub(crate) async fn probe(
+        &self,
+        from: &str,
+        to: &str,
+        nonce: u64,
+        count: u32,
+        wait_ms: u64,
+    ) -> Result<u64, FleetError> {
+        let target = self.node(to)?.probe;
+        self.ask(from, RequestBody::ProbeSend { to: target, nonce, count }).await?;
+        match self.ask(to, RequestBody::ProbeCount { nonce, wait_ms }).await? {
+            Reply::Count { packets } => Ok(packets),
+            other => Err(FleetError::Unexpected { node: to.to_owned(), reply: format!("{other:?}") }),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Running scenarios one after the other on one set of nodes, and writing down what came of it.
+
+mod analyse;
+mod command;
+mod conduct;
+mod deploy;
+mod evaluate;
+mod faults;
+mod fleet;
+mod progress;
+mod scenario_run;
+mod scene;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shakedown_reports::results::{SCHEMA_VERSION, SuiteResults, Verdict};
+use shakedown_workloads::stop::StopSignal;
+
+pub use analyse::{AnalyseError, check_scenario_dir, describe};
+pub use deploy::{DeployError, local_binary};
+pub use fleet::FleetError;
+
+use crate::control::{Access, ControlError, NodeAddress, SshRemote};
+use crate::plan::{Plan, PlanError};
+use crate::rundir::{RunDir, RunDirError};
+use crate::scenario::Scenario;
+use crate::system::{NodeRef, System};
+use scenario_run::ScenarioRun;
+
+/// Everything a run is told.
+pub struct RunRequest {
+    /// Names the run directory.
+    pub name: String,
+    /// The scenarios with their plans, in order.
+    pub scenarios: Vec<(Scenario, Plan)>,
+    /// The systems they may name.
+    pub systems: Vec<System>,
+    /// The nodes, in the order in which plans deal them out.
+    pub nodes: Vec<NodeAddress>,
+    /// How to log in to them.
+    pub access: Access,
+    /// The seed all plans share.
+    pub seed: u64,
+    /// Directory for run directories.
+    pub out: PathBuf,
+    /// Programs named on the command line instead of those beside this executable.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Faults end when the harness was silent for this long.
+    pub lease: Duration,
+    /// The command line that repeats the run.
+    pub command: String,
+    /// Set when the run is to be cut short.
+    pub interrupt: StopSignal,
+}
+
+/// Why a run could not even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run directory.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// A node.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A program is missing, or a node does not take it.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A node's name does not resolve.
+    #[error("node `{node}`: cannot resolve `{host}`: {reason}; give its address or add it to /etc/hosts")]
+    Resolve {
+        /// The node.
+        node: String,
+        /// What was looked up.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The report.
+    #[error(transparent)]
+    Report(#[from] shakedown_reports::ReportError),
+}
+
+/// What a run left.
+pub struct RunOutcome {
+    /// The results, as in `results.json`.
+    pub results: SuiteResults,
+    /// The run directory.
+    pub dir: PathBuf,
+    /// The report.
+    pub report: PathBuf,
+}
+
+/// The nodes as plans see them.
+pub fn node_refs(nodes: &[NodeAddress]) -> Result<Vec<NodeRef>, RunError> {
+    nodes
+        .iter()
+        .map(|node| Ok(NodeRef { name: node.name.clone(), address: resolve(node)?.to_string() }))
+        .collect()
+}
+
+fn resolve(node: &NodeAddress) -> Result<IpAddr, RunError> {
+    let failed =
+        |reason: String| RunError::Resolve { node: node.name.clone(), host: node.host.clone(), reason };
+    let mut found = (node.host.as_str(), 0).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    found.next().map(|address| address.ip()).ok_or_else(|| failed("no address".to_owned()))
+}
+
+/// Runs every scenario and writes results and report. A scenario that fails in the harness has its
+/// error in the results; the others still run.
+///
+/// # Errors
+/// Only what keeps any scenario from starting, or the report from being written.
+pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
+    let started = Instant::now();
+    let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let dir = RunDir::create(&request.out, &request.name, request.seed)?;
+    let mut remotes = Vec::new();
+    let mut addresses = Vec::new();
+    for node in &request.nodes {
+        remotes.push(Arc::new(SshRemote::new(node, &request.access)?));
+        addresses.push(resolve(node)?);
+    }
+    let agent = deploy::local_binary("shakedown-agent", &request.binaries)?;
+    let mut results = SuiteResults {
+        schema_version: SCHEMA_VERSION,
+        shakedown_version: env!("CARGO_PKG_VERSION").to_owned(),
+        suite: request.name.clone(),
+        command: request.command.clone(),
+        seed: request.seed,
+        started_at,
+        duration_ms: 0,
+        environment: environment(),
+        verdict: Verdict::Unknown,
+        interrupted: false,
+        scenarios: Vec::new(),
+    };
+    for (number, (scenario, plan)) in request.scenarios.iter().enumerate() {
+        if request.interrupt.is_stopped() {
+            results.interrupted = true;
+            break;
+        }
+        let system = request.systems.iter().find(|s| s.name == *scenario.system.get_ref());
+        let run = ScenarioRun {
+            scenario,
+            plan,
+            system: system.expect("validation saw to it that the system is known"),
+            remotes: &remotes[..scenario.nodes_needed()],
+            addresses: &addresses[..scenario.nodes_needed()],
+            agent: &agent,
+            binaries: &request.binaries,
+            lease: request.lease,
+            // Unique among runs on the same nodes, and of the form agents accept.
+            id: format!("r{:x}_{number}", jiff::Timestamp::now().as_millisecond()),
+            dir: dir.scenario(scenario.name.get_ref())?,
+            suite_started: started,
+            interrupt: request.interrupt.clone(),
+        };
+        dir.write(&format!("{}/plan.json", scenario.name.get_ref()), &pretty(plan))?;
+        let result = run.run().await;
+        results.interrupted |= request.interrupt.is_stopped();
+        results.scenarios.push(result);
+        results.verdict = worst(&results);
+        results.duration_ms = started.elapsed().as_millis() as u64;
+        // After every scenario, so that a killed run leaves those that ended.
+        shakedown_reports::render::render_run(&results, dir.root())?;
+    }
+    for remote in &remotes {
+        let remote = remote.clone();
+        fleet::blocking(move || remote.close()).await;
+    }
+    let report = shakedown_reports::render::render_run(&results, dir.root())?;
+    Ok(RunOutcome { results, dir: dir.root().to_owned(), report })
+}
+
+fn worst(results: &SuiteResults) -> Verdict {
+    results.scenarios.iter().map(|s| s.verdict).max().unwrap_or(Verdict::Unknown)
+}
+
+fn pretty(plan: &Plan) -> String {
+    serde_json::to_string_pretty(plan).expect("a plan is plain data")
+}
+
+/// Facts about the control machine, for people.
+fn environment() -> Vec<(String, String)> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let memory_kib: u64 = read("/proc/meminfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap_or(0);
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    vec![
+        ("kernel".to_owned(), read("/proc/sys/kernel/osrelease").trim().to_owned()),
+        ("processors".to_owned(), cpus.to_string()),
+        ("memory".to_owned(), format!("{} MiB", memory_kib / 1024)),
+    ]
+}

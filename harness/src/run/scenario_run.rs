@@ -1,0 +1,325 @@
+//! One scenario from deployment to results. Whatever fails, what was recorded is checked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shakedown_nemesis::protocol::Notice;
+use shakedown_reports::results::{NodeInfo, ScenarioResults, Verdict, WritePause};
+use shakedown_workloads::clock::RunClock;
+use shakedown_workloads::recorder::Recorder;
+use shakedown_workloads::stop::StopSignal;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::analyse::{self, Analysis};
+use super::command;
+use super::conduct::{Conducted, conduct};
+use super::deploy::{Deployment, local_binary};
+use super::evaluate::{self, Record};
+use super::faults::Nemesis;
+use super::fleet::{Fleet, blocking};
+use super::progress::{self, Progress};
+use super::scene::{Scene, SceneParts};
+use crate::control::{LinkOptions, Remote, SshRemote};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+use crate::system::System;
+
+/// Time a system has to become healthy after the last fault.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// How often its health is asked.
+const RECOVERY_POLL: Duration = Duration::from_millis(100);
+
+/// A scenario about to run.
+pub(crate) struct ScenarioRun<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) plan: &'a Plan,
+    pub(crate) system: &'a System,
+    pub(crate) remotes: &'a [Arc<SshRemote>],
+    pub(crate) addresses: &'a [IpAddr],
+    pub(crate) agent: &'a Path,
+    pub(crate) binaries: &'a BTreeMap<String, PathBuf>,
+    pub(crate) lease: Duration,
+    /// Names it on the nodes.
+    pub(crate) id: String,
+    /// Its directory in the run directory.
+    pub(crate) dir: PathBuf,
+    pub(crate) suite_started: Instant,
+    pub(crate) interrupt: StopSignal,
+}
+
+/// What is known once the nodes have been left.
+struct Played {
+    conducted: Conducted,
+    write_pause: Option<WritePause>,
+    recovered: Result<(), String>,
+}
+
+impl ScenarioRun<'_> {
+    /// Runs it; never fails, but may have an error in its results.
+    pub(crate) async fn run(self) -> ScenarioResults {
+        let began = Instant::now();
+        let mut errors = Vec::new();
+        let (notices, mut inbox) = unbounded_channel();
+        let mut options = LinkOptions::new(self.id.clone());
+        options.lease = self.lease;
+        let played = match Fleet::open(self.remotes, self.addresses, self.agent, &options, &notices).await {
+            Ok(fleet) => {
+                let fleet = Arc::new(fleet);
+                let played = self.on_nodes(&fleet, &mut inbox, &mut errors).await;
+                if let Some(fleet) = Arc::into_inner(fleet) {
+                    fleet.close().await;
+                }
+                played
+            }
+            Err(error) => {
+                errors.push(error.to_string());
+                None
+            }
+        };
+        progress::clear_line();
+        self.results(played, errors, began).await
+    }
+
+    /// Everything between the agents' start and their end. `None` if the system was never started.
+    async fn on_nodes(
+        &self,
+        fleet: &Arc<Fleet>,
+        inbox: &mut UnboundedReceiver<(String, Notice)>,
+        errors: &mut Vec<String>,
+    ) -> Option<Played> {
+        let bin = match self.upload_programs().await {
+            Ok(bin) => bin,
+            Err(error) => {
+                errors.push(error);
+                return None;
+            }
+        };
+        let deployment = Deployment::lay_out(self.plan, self.system, bin, &self.id);
+        let started = deployment.start(fleet, &self.plan.env).await;
+        let mut played = None;
+        let deployment = match started {
+            Ok(()) => {
+                let (result, back) = self.play(fleet, deployment, inbox).await;
+                match result {
+                    Ok(result) => played = Some(result),
+                    Err(error) => errors.push(error),
+                }
+                back
+            }
+            Err(error) => {
+                errors.push(error.to_string());
+                Some(deployment)
+            }
+        };
+        if let Some(deployment) = deployment {
+            // Stopped first: what a service still holds in memory reaches its files on the way down.
+            errors.extend(deployment.stop(fleet).await.iter().map(ToString::to_string));
+            errors.extend(deployment.collect(fleet, &self.dir.join("nodes")).await);
+            if let Err(error) = deployment.remove(fleet).await {
+                errors.push(error.to_string());
+            }
+        }
+        played
+    }
+
+    /// Load, faults, final read. Gives the deployment back, to be taken down.
+    async fn play(
+        &self,
+        fleet: &Arc<Fleet>,
+        deployment: Deployment,
+        inbox: &mut UnboundedReceiver<(String, Notice)>,
+    ) -> (Result<Played, String>, Option<Deployment>) {
+        let metadata = BTreeMap::from([
+            ("scenario".to_owned(), self.plan.scenario.clone()),
+            ("seed".to_owned(), self.plan.seed.to_string()),
+        ]);
+        let (sink, recorder) = match Recorder::spawn(&self.dir.join("history"), &metadata) {
+            Ok(started) => started,
+            Err(error) => return (Err(error_chain(&error)), Some(deployment)),
+        };
+        let parts = SceneParts {
+            scenario: self.scenario.clone(),
+            system: self.system.clone(),
+            fleet: fleet.clone(),
+            deployment,
+            nemesis: Nemesis::new(self.plan.noop_faults, self.plan.seed),
+            sink: sink.clone(),
+            clock: RunClock::start(),
+            seed: self.plan.seed,
+            dir: self.dir.clone(),
+        };
+        let scene = match Scene::new(parts) {
+            Ok(scene) => Arc::new(scene),
+            Err(error) => return (Err(error_chain(&error)), None),
+        };
+        let progress = Progress::new(&self.plan.scenario);
+        let shown = tokio::spawn(progress.clone().show(sink));
+        let mut conducted = conduct(scene.clone(), inbox, self.interrupt.clone(), progress.clone()).await;
+        progress.phase("final read");
+        let recovered = recover(&scene).await;
+        let write_pause = write_pause(&scene).await;
+        match scene.checkpoint("final").await {
+            Ok(taken) => conducted.checkpoints.push(taken),
+            Err(error) => conducted.errors.push(error),
+        }
+        shown.abort();
+        if let Err(error) = blocking(move || recorder.finish()).await {
+            conducted.errors.push(error_chain(&error));
+        }
+        let deployment = Arc::into_inner(scene).map(|scene| scene.deployment);
+        (Ok(Played { conducted, write_pause, recovered }), deployment)
+    }
+
+    /// Puts the system's programs on the nodes, once per build.
+    async fn upload_programs(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut bin = BTreeMap::new();
+        for name in &self.system.upload {
+            let local = local_binary(name, self.binaries).map_err(|e| e.to_string())?;
+            let content = std::fs::read(&local).map_err(|e| format!("{}: {e}", local.display()))?;
+            let hash = xxhash_rust::xxh3::xxh3_128(&content);
+            let dest = format!("/var/lib/shakedown/bin/{name}-{hash:032x}");
+            let content = Arc::new(content);
+            let uploads = self.remotes.iter().map(|remote| {
+                let (remote, content, dest) = (remote.clone(), content.clone(), dest.clone());
+                blocking(move || -> Result<(), crate::control::ControlError> {
+                    if !remote.exec(&format!("test -x {dest}"))?.success() {
+                        remote.upload_bytes(&content, &dest, 0o755)?;
+                    }
+                    Ok(())
+                })
+            });
+            futures_util::future::try_join_all(uploads).await.map_err(|e| e.to_string())?;
+            bin.insert(name.clone(), dest);
+        }
+        Ok(bin)
+    }
+
+    /// Checks what was recorded and puts everything together.
+    async fn results(self, played: Option<Played>, mut errors: Vec<String>, began: Instant) -> ScenarioResults {
+        let mut played = played.unwrap_or_else(|| Played {
+            conducted: Conducted::default(),
+            write_pause: None,
+            recovered: Err("the system was never started".to_owned()),
+        });
+        let taken = std::mem::take(&mut played.conducted.checkpoints);
+        let stages = std::mem::take(&mut played.conducted.stages);
+        let local_bin = self.system.upload.iter().filter_map(|name| {
+            local_binary(name, self.binaries).ok().map(|path| (name.clone(), path))
+        });
+        let input = analyse::Input {
+            dir: self.dir.clone(),
+            taken,
+            stages,
+            system: self.system.clone(),
+            context: Deployment::lay_out(self.plan, self.system, BTreeMap::new(), &self.id).context().clone(),
+            local_bin: local_bin.collect(),
+        };
+        let analysis = blocking(move || analyse::analyse(input)).await;
+        let Analysis { checkpoints, stages, timeline, endangered, errors: analysis_errors } = analysis;
+        errors.append(&mut played.conducted.errors);
+        errors.extend(analysis_errors);
+        let conducted = played.conducted;
+        let checks = evaluate::evaluate(
+            self.scenario,
+            &Record {
+                faults: &conducted.faults,
+                actions: &conducted.actions,
+                checkpoints: &checkpoints,
+                captures: &conducted.captures,
+                marks: &conducted.marks,
+                unfinished: &conducted.unfinished,
+                endangered,
+                recovered: played.recovered,
+            },
+        );
+        let mut verdict = evaluate::verdict(&checks);
+        if !errors.is_empty() {
+            // A run the harness itself broke off proves nothing, but what it found stands.
+            verdict = verdict.max(Verdict::Unknown);
+        }
+        ScenarioResults {
+            name: self.plan.scenario.clone(),
+            number: self.scenario.number,
+            description: self.scenario.description.clone(),
+            configuration: self.scenario.configuration.clone(),
+            expectation: self.scenario.expectation.clone(),
+            verdict,
+            checks,
+            harness_error: (!errors.is_empty()).then(|| errors.join("\n")),
+            started_ms: began.duration_since(self.suite_started).as_millis() as u64,
+            duration_ms: began.elapsed().as_millis() as u64,
+            nodes: self.node_infos(),
+            checkpoints,
+            faults: conducted.faults,
+            phases: conducted.phases,
+            stages,
+            actions: conducted.actions,
+            write_pause: played.write_pause,
+            timeline,
+            artifacts: artifacts(&self.dir, &self.plan.scenario),
+        }
+    }
+
+    fn node_infos(&self) -> Vec<NodeInfo> {
+        let nodes = self.plan.nodes.iter();
+        nodes
+            .map(|n| NodeInfo { name: n.name.clone(), address: n.address.clone(), roles: vec![n.role.clone()] })
+            .collect()
+    }
+}
+
+/// Waits until the system says that it is healthy.
+async fn recover(scene: &Scene) -> Result<(), String> {
+    let Some(healthy) = &scene.system.healthy else { return Ok(()) };
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        let asked = command::run(&scene.fleet, &scene.deployment, healthy, &BTreeMap::new()).await;
+        let reason = match asked {
+            Ok((_, output)) if output.success() => return Ok(()),
+            Ok((_, output)) => format!("{}: {} {}", output.status, output.text(), output.error_text()),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= deadline {
+            return Err(format!("not healthy within {} s: {reason}", RECOVERY.as_secs()));
+        }
+        tokio::time::sleep(RECOVERY_POLL).await;
+    }
+}
+
+/// How long writes waited, where the system measures it. A system that cannot say has none.
+async fn write_pause(scene: &Scene) -> Option<WritePause> {
+    let spec = scene.system.write_pause.as_ref()?;
+    let (_, output) = command::run(&scene.fleet, &scene.deployment, spec, &BTreeMap::new()).await.ok()?;
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// Files of the scenario, relative to the run directory.
+fn artifacts(dir: &Path, scenario: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(relative) = path.strip_prefix(dir) {
+                found.push(format!("{scenario}/{}", relative.display()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

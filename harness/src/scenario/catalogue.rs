@@ -1,0 +1,128 @@
+//! The scenarios embedded in the binary, and how names on the command line become scenarios.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Scenario, ScenarioError};
+use crate::system::System;
+
+macro_rules! embedded {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../scenarios/", $name, ".toml")))
+    };
+}
+
+/// The embedded scenario files, in the order in which a suite runs them.
+const EMBEDDED: &[(&str, &str)] = &[
+    embedded!("cutover_chaos_with_anti_entropy"),
+    embedded!("cutover_chaos_skip_delta_with_ae"),
+    embedded!("cutover_chaos_no_ae_with_delta"),
+    embedded!("cutover_chaos_no_ae_no_delta_blocked"),
+    embedded!("cutover_chaos_loss_rate_no_ae_no_delta"),
+    embedded!("cutover_chaos_network_partition_new_node"),
+    embedded!("cutover_chaos_coordinator_crash_recovery"),
+];
+
+/// Every embedded scenario and system.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// The systems scenarios can name.
+    pub systems: Vec<System>,
+    /// The embedded scenarios with their text.
+    pub scenarios: Vec<(Scenario, String)>,
+}
+
+/// What a command line asks to run.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The suite's or first scenario's name: names the run directory.
+    pub name: String,
+    /// The scenarios with their text, in order.
+    pub scenarios: Vec<(Scenario, String)>,
+}
+
+impl Catalogue {
+    /// Parses everything embedded.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Malformed`] if an embedded file is; tests see to it that none is.
+    pub fn embedded() -> Result<Self, ScenarioError> {
+        let systems = System::embedded()?;
+        let scenarios = EMBEDDED
+            .iter()
+            .map(|(name, text)| {
+                Scenario::parse(&format!("embedded:{name}.toml"), text, &systems).map(|s| (s, (*text).to_owned()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Catalogue { systems, scenarios })
+    }
+
+    /// Suites with the names of their scenarios.
+    pub fn suites(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut suites: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (scenario, _) in &self.scenarios {
+            for suite in &scenario.suites {
+                suites.entry(suite).or_default().push(scenario.name.get_ref());
+            }
+        }
+        suites
+    }
+
+    /// Resolves names: an embedded scenario, a suite, or the path of a scenario file (ends in `.toml`).
+    ///
+    /// # Errors
+    /// [`ScenarioError::NotFound`], and what reading a file can give.
+    pub fn select(&self, names: &[String]) -> Result<Selection, ScenarioError> {
+        let mut chosen = Vec::new();
+        for name in names {
+            if name.ends_with(".toml") {
+                chosen.push(Scenario::read(Path::new(name), &self.systems)?);
+                continue;
+            }
+            let before = chosen.len();
+            let matching = |s: &Scenario| s.name.get_ref() == name || s.suites.contains(name);
+            chosen.extend(self.scenarios.iter().filter(|(s, _)| matching(s)).cloned());
+            if chosen.len() == before {
+                return Err(ScenarioError::NotFound { name: name.clone(), hint: self.nearest(name) });
+            }
+        }
+        let name = match names {
+            [one] if !one.ends_with(".toml") => one.clone(),
+            _ => chosen.first().map_or_else(String::new, |(s, _)| s.name.get_ref().clone()),
+        };
+        Ok(Selection { name, scenarios: chosen })
+    }
+
+    fn nearest(&self, name: &str) -> String {
+        let suites = self.suites();
+        let known = suites.keys().copied().chain(self.scenarios.iter().map(|(s, _)| s.name.get_ref().as_str()));
+        known
+            .filter(|k| k.contains(name) || name.contains(k))
+            .min_by_key(|k| k.len().abs_diff(name.len()))
+            .map_or_else(String::new, |k| format!("; did you mean `{k}`?"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_file_is_embedded_under_its_own_name_and_valid() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let mut embedded: Vec<String> = catalogue.scenarios.iter().map(|(s, _)| s.name.get_ref().clone()).collect();
+        embedded.sort();
+        assert_eq!(embedded, files);
+    }
+
+    #[test]
+    fn an_unknown_name_gets_a_hint() {
+        let error = Catalogue::embedded().unwrap().select(&["cutove".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("did you mean `cutover`?"), "{error}");
+    }
+}

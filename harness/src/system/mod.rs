@@ -1,0 +1,166 @@
+//! What a system file says: how a system under test is installed, started, watched, spoken to and operated.
+//!
+//! Nothing outside these files (and the system's own crate, if it has one) knows any system by name.
+//! See `docs/adding_a_system.md`.
+
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use shakedown_workloads::duration::HumanDuration;
+
+use crate::scenario::ScenarioError;
+
+pub use template::{NodeRef, TemplateContext, TemplateError};
+
+/// The embedded system files.
+const EMBEDDED: &[(&str, &str)] = &[("miroir", include_str!("../../systems/miroir.toml"))];
+
+/// A system file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// Its name.
+    pub name: String,
+    /// One line.
+    pub description: String,
+    /// Phases the system goes through, for triggers and windows; those in `terminal_phases` open no window.
+    #[serde(default)]
+    pub phases: BTreeSet<String>,
+    /// Phases that are an end, not a stretch of time.
+    #[serde(default)]
+    pub terminal_phases: BTreeSet<String>,
+    /// Settings with their defaults; a scenario may set these and no others.
+    #[serde(default)]
+    pub settings: toml::Table,
+    /// Programs copied to every node, found beside the `shakedown` binary; `bin.NAME` in templates.
+    #[serde(default)]
+    pub upload: Vec<String>,
+    /// What runs, in the order it is started.
+    pub service: Vec<ServiceSpec>,
+    /// How log lines become phases and marks.
+    #[serde(default)]
+    pub event: Vec<EventRule>,
+    /// How clients speak to it.
+    pub client: ClientSpec,
+    /// What an operator can do.
+    #[serde(default)]
+    pub action: BTreeMap<String, CommandSpec>,
+    /// Prints, from the system's own records, which documents must be lost without its safety net.
+    pub predict: Option<PredictSpec>,
+    /// Prints how long writes waited, as JSON `{"writes":, "p50_us":, "p99_us":, "max_us":}`.
+    pub write_pause: Option<CommandSpec>,
+    /// Prints nothing and succeeds once the system has recovered from its faults.
+    pub healthy: Option<CommandSpec>,
+}
+
+/// A service: one long-running process per node of some roles.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// Its name, for faults and logs.
+    pub name: String,
+    /// Runs on nodes of these roles.
+    pub roles: Vec<String>,
+    /// Program and arguments (templates).
+    pub argv: Vec<String>,
+    /// Environment (templates).
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Files written before it starts: name relative to the service's directory, and content (templates).
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// A URL (template) that answers 200 once it is ready.
+    pub ready: String,
+    /// Time it has for that.
+    pub ready_within: HumanDuration,
+    /// Files it writes in its directory that belong to the records of a run.
+    #[serde(default)]
+    pub keep: Vec<String>,
+}
+
+/// A log line that means something.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventRule {
+    /// `phase` opens a window (and ends the one before); any other lane is a mark.
+    pub lane: String,
+    /// In this service's log.
+    pub service: String,
+    /// Regular expression with a group `name`.
+    pub pattern: String,
+}
+
+/// A command run on the first node of a role.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSpec {
+    /// The role.
+    pub on: String,
+    /// Program and arguments (templates; `with.NAME` are the scenario's arguments).
+    pub argv: Vec<String>,
+    /// Time it has.
+    pub within: HumanDuration,
+}
+
+/// How losses are predicted from the system's own records: run on the control machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictSpec {
+    /// The service that keeps the records.
+    pub service: String,
+    /// Its kept files that are the records.
+    pub files: Vec<String>,
+    /// Program and arguments; `files` is the list of kept files of that service, `bin.NAME` the local program.
+    /// Prints a JSON line `{"id": DOCUMENT, "expect": "lost" | "stale" | "resurrected" | "maybe"}` for each.
+    pub argv: Vec<String>,
+}
+
+/// How clients speak to the system.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "protocol", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ClientSpec {
+    /// JSON documents over HTTP, as in Meilisearch.
+    DocumentsHttp {
+        /// Role of the nodes clients speak to.
+        role: String,
+        /// Their port.
+        port: u16,
+        /// Index written to.
+        index: String,
+        /// A write or read must be answered within this time.
+        timeout: HumanDuration,
+        /// Response header that says `none` when a failed write certainly did not happen.
+        outcome_header: Option<String>,
+        /// Roles of the nodes that store documents and are read one by one at the end.
+        stores: Vec<String>,
+        /// Their port.
+        store_port: u16,
+        /// Path on the front door that tells which node owns which shard.
+        placement_path: Option<String>,
+    },
+}
+
+impl System {
+    /// Parses the embedded systems.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Malformed`] if one is malformed; tests see to it that none is.
+    pub fn embedded() -> Result<Vec<System>, ScenarioError> {
+        EMBEDDED
+            .iter()
+            .map(|(name, text)| crate::scenario::toml_at(&format!("embedded:{name}.toml"), text))
+            .collect()
+    }
+
+    /// Every role some service runs in.
+    pub fn roles(&self) -> BTreeSet<&str> {
+        self.service.iter().flat_map(|s| s.roles.iter().map(String::as_str)).collect()
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
+        self.service.iter().find(|s| s.name == name)
+    }
+}
