@@ -1,7 +1,5 @@
 //! The second half of the loss checker: takes in the observations and judges every key.
 
-use hashbrown::HashMap;
-
 use super::keys::{Content, Keys};
 use super::report::{Anomaly, KeyClass, LossReport};
 use super::sightings::Sightings;
@@ -59,11 +57,7 @@ pub struct LossJudge {
     counts: HistoryCounts,
     keep: usize,
     sources: Sources,
-    /// Flags of [`said`] by slot; those of strays follow those of the history's keys.
-    said: Vec<u16>,
     sightings: Sightings,
-    /// Slots of keys that were seen, but that no write of the history names.
-    strays: HashMap<i64, usize>,
     foreign: u64,
     foreign_examples: Vec<(String, String)>,
 }
@@ -77,10 +71,8 @@ impl LossJudge {
         keep: usize,
     ) -> Self {
         LossJudge {
-            said: vec![0; keys.len()],
             sightings: Sightings::new(keys.len(), sources.len()),
             sources: Sources::new(sources),
-            strays: HashMap::new(),
             foreign: 0,
             foreign_examples: Vec::new(),
             keys,
@@ -109,7 +101,7 @@ impl LossJudge {
             SeenRow::Absent { key } => {
                 // Nodes and keys never written: that something is not there means nothing.
                 if let (Placement::Routed, Some(slot)) = (row.placement, self.keys.slot(key)) {
-                    self.said[slot] |= said::ROUTED_ABSENT;
+                    self.keys.at_mut(slot).said |= said::ROUTED_ABSENT;
                 }
             }
             SeenRow::Foreign { id } => {
@@ -137,26 +129,22 @@ impl LossJudge {
         for write in self.keys.acknowledged() {
             tally.acknowledged_write(write.time_ns());
         }
-        for slot in 0..self.keys.len() {
-            let last = self.keys.last(slot);
-            match self.class(slot) {
-                Some(class) => {
-                    let written_ns = last.map(|last| last.time_ns());
-                    let by_chance = class == KeyClass::Ok && self.only_indeterminate_explains(slot);
-                    tally.key(class, written_ns, by_chance);
-                    if class != KeyClass::Ok {
-                        tally.anomaly(|| self.anomaly(self.keys.key(slot), slot, class));
-                    }
-                }
-                None => tally.unjudged(),
+        for slot in self.keys.written() {
+            let Some(class) = self.class(slot) else {
+                tally.unjudged();
+                continue;
+            };
+            let written_ns = self.keys.last(slot).map(|last| last.time_ns());
+            let by_chance = class == KeyClass::Ok && self.only_indeterminate_explains(slot);
+            tally.key(class, written_ns, by_chance);
+            if class != KeyClass::Ok {
+                tally.anomaly(|| self.anomaly(self.keys.key(slot), slot, class));
             }
         }
-        let mut strays: Vec<_> = self.strays.iter().collect();
-        strays.sort_unstable();
-        for (key, slot) in strays {
-            let class = self.seen_class(*slot).unwrap_or(KeyClass::Phantom);
+        for (key, slot) in self.keys.strays() {
+            let class = self.seen_class(slot).unwrap_or(KeyClass::Phantom);
             tally.key(class, None, false);
-            tally.stray_anomaly(|| self.anomaly(*key, *slot, class));
+            tally.stray_anomaly(|| self.anomaly(key, slot, class));
         }
         let mut report = tally.into_report(&self.counts);
         report.foreign = self.foreign;
@@ -167,23 +155,20 @@ impl LossJudge {
 
     /// A source has a document for the key; no version: it is corrupt.
     fn document(&mut self, source: usize, placement: Placement, key: i64, version: Option<i64>) {
-        let known = self.keys.slot(key);
-        let slot = known.unwrap_or_else(|| self.stray(key));
-        let content = match (known, version) {
-            (Some(slot), Some(version)) => Some(self.keys.content(slot, version)),
-            (None, Some(_)) => Some(Content::Phantom),
-            (_, None) => None,
-        };
-        self.sightings.add(slot, source);
+        let slot = self.keys.slot_or_stray(key);
+        self.sightings.grow(self.keys.len());
+        let content = version.map(|version| self.keys.content(slot, version));
         if content != Some(Content::Acknowledged) {
             self.sightings.add_unusual(slot, source, version);
         }
-        self.said[slot] |= match placement {
+        let key = self.keys.at_mut(slot);
+        self.sightings.add(&mut key.has, slot, source);
+        key.said |= match placement {
             Placement::Routed => said::ROUTED,
             Placement::Owner => said::ON_OWNER,
             Placement::FormerOwner | Placement::Stranger => 0,
         };
-        self.said[slot] |= match (placement, content) {
+        key.said |= match (placement, content) {
             (_, Some(Content::Phantom)) => said::PHANTOM,
             (Placement::FormerOwner, _) => said::LEFT_BEHIND,
             (Placement::Stranger, _) => said::MISPLACED,
@@ -191,19 +176,9 @@ impl LossJudge {
             (_, Some(Content::Acknowledged)) => 0,
             (Placement::Routed, Some(Content::Indeterminate)) => said::ROUTED_INDETERMINATE,
             (Placement::Owner, Some(Content::Indeterminate)) => said::OWNER_INDETERMINATE,
-            (_, Some(Content::Older)) if self.last_deletes(slot) => said::RESURRECTED,
+            (_, Some(Content::Older)) if key.last == Some(Action::Delete) => said::RESURRECTED,
             (_, Some(Content::Older)) => said::STALE,
         };
-    }
-
-    fn stray(&mut self, key: i64) -> usize {
-        let next = self.said.len();
-        let slot = *self.strays.entry(key).or_insert(next);
-        if slot == next {
-            self.said.push(0);
-            self.sightings.grow();
-        }
-        slot
     }
 
     /// The class of a key of the history; `None` if the sources do not say enough.
@@ -219,17 +194,19 @@ impl LossJudge {
     fn seen_class(&self, slot: usize) -> Option<KeyClass> {
         let class = SEEN_CLASSES
             .iter()
-            .find(|(flag, _)| self.said[slot] & flag != 0);
+            .find(|(flag, _)| self.keys.at(slot).said & flag != 0);
         class.map(|(_, class)| *class)
     }
 
     /// Whether a client that asks for the document may be told that there is none.
     fn gone(&self, slot: usize) -> Option<bool> {
-        let said = self.said[slot];
+        let said = self.keys.at(slot).said;
         if said & said::ROUTED_ABSENT != 0
-            || self
-                .sightings
-                .missing_in(slot, self.sources.complete_routed())
+            || self.sightings.missing_in(
+                self.keys.at(slot).has,
+                slot,
+                self.sources.complete_routed(),
+            )
         {
             Some(true)
         } else if said & (said::ROUTED | said::ON_OWNER) != 0 {
@@ -241,22 +218,13 @@ impl LossJudge {
 
     /// Whether no permitted final state of the key is "nothing".
     fn should_exist(&self, slot: usize) -> bool {
-        let acknowledged_put = self
-            .keys
-            .last(slot)
-            .is_some_and(|last| last.action() == Action::Put);
+        let acknowledged_put = self.keys.at(slot).last == Some(Action::Put);
         acknowledged_put && !self.keys.maybe_deleted(slot)
-    }
-
-    fn last_deletes(&self, slot: usize) -> bool {
-        self.keys
-            .last(slot)
-            .is_some_and(|last| last.action() == Action::Delete)
     }
 
     /// Whether the state of a key that is `ok` differs from what its last acknowledged write left.
     fn only_indeterminate_explains(&self, slot: usize) -> bool {
-        let said = self.said[slot];
+        let said = self.keys.at(slot).said;
         let routed =
             said & (said::ROUTED | said::ROUTED_ABSENT) != 0 || self.sources.any_complete_routed();
         let shown = if routed {
@@ -264,21 +232,16 @@ impl LossJudge {
         } else {
             said::OWNER_INDETERMINATE
         };
-        let acknowledged_put = self
-            .keys
-            .last(slot)
-            .is_some_and(|last| last.action() == Action::Put);
+        let acknowledged_put = self.keys.at(slot).last == Some(Action::Put);
         said & shown != 0 || (acknowledged_put && self.gone(slot) == Some(true))
     }
 
     fn anomaly(&self, key: i64, slot: usize, class: KeyClass) -> Anomaly {
-        let last = (slot < self.keys.len())
-            .then(|| self.keys.last(slot))
-            .flatten();
+        let last = self.keys.last(slot);
         let acknowledged_version = last.map(|last| last.version);
         let found = self
             .sightings
-            .of(slot, acknowledged_version)
+            .of(self.keys.at(slot).has, slot, acknowledged_version)
             .into_iter()
             .map(|(source, version)| (self.sources.name(source).to_owned(), version))
             .collect();

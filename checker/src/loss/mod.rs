@@ -43,8 +43,9 @@
 //!
 //! # Cost
 //!
-//! O(n log n) time for n operations (one sort), O(1) per observation; 24 bytes per write or read, 13
-//! to 40 per key, and one bit per key and source. See `benches/loss.rs`.
+//! O(n log n) time for n operations (one sort), O(1) per observation of an expected version; 24 bytes
+//! per write or read, 24 per key (up to 60 if the keys are not dense), 24 per unexpected observation.
+//! `benches/loss.rs` measures it.
 
 mod checker;
 mod explanation;

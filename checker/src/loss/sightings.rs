@@ -1,11 +1,11 @@
 //! Which sources have a document for which key: one bit each, and more only for what is unusual.
 
-/// Who has what.
+/// Who has what; the bits of the first 64 sources are kept with the key.
 #[derive(Debug)]
 pub(super) struct Sightings {
-    /// 64-bit words per key.
-    words: usize,
-    has: Vec<u64>,
+    /// 64-bit words per key beyond the first, and those words.
+    more_words: usize,
+    more: Vec<u64>,
     /// Documents that are not what the last acknowledged write put.
     unusual: Vec<Unusual>,
 }
@@ -19,23 +19,27 @@ struct Unusual {
 }
 
 impl Sightings {
-    pub(super) fn new(slots: usize, sources: usize) -> Self {
-        let words = sources.div_ceil(64);
+    pub(super) fn new(keys: usize, sources: usize) -> Self {
+        let more_words = sources.div_ceil(64).saturating_sub(1);
         Sightings {
-            words,
-            has: vec![0; slots * words],
+            more_words,
+            more: vec![0; keys * more_words],
             unusual: Vec::new(),
         }
     }
 
-    /// Room for one more key.
-    pub(super) fn grow(&mut self) {
-        self.has.resize(self.has.len() + self.words, 0);
+    /// Makes room for more keys.
+    pub(super) fn grow(&mut self, keys: usize) {
+        self.more.resize(keys * self.more_words, 0);
     }
 
-    /// The source has a document for the key.
-    pub(super) fn add(&mut self, slot: usize, source: usize) {
-        self.has[slot * self.words + source / 64] |= 1 << (source % 64);
+    /// The source has a document for the key, whose first word is `has`.
+    pub(super) fn add(&mut self, has: &mut u64, slot: usize, source: usize) {
+        let bit = 1 << (source % 64);
+        match (source / 64).checked_sub(1) {
+            None => *has |= bit,
+            Some(word) => self.more[slot * self.more_words + word] |= bit,
+        }
     }
 
     /// It is not what the last acknowledged write put, but this version (`None`: corrupt).
@@ -56,7 +60,12 @@ impl Sightings {
 
     /// The sources that have a document for the key, with the version each has, after
     /// [`sort`](Sightings::sort). `usual` is the version the last acknowledged write put.
-    pub(super) fn of(&self, slot: usize, usual: Option<i64>) -> Vec<(usize, Option<i64>)> {
+    pub(super) fn of(
+        &self,
+        has: u64,
+        slot: usize,
+        usual: Option<i64>,
+    ) -> Vec<(usize, Option<i64>)> {
         let first = self
             .unusual
             .partition_point(|unusual| (unusual.slot as usize) < slot);
@@ -66,13 +75,14 @@ impl Sightings {
         let mut found: Vec<_> = unusual
             .map(|unusual| (usize::from(unusual.source), unusual.version))
             .collect();
-        let listed: Vec<_> = found.iter().map(|(source, _)| *source).collect();
-        let has = &self.has[slot * self.words..][..self.words];
-        for source in
-            (0..self.words * 64).filter(|source| has[source / 64] & (1 << (source % 64)) != 0)
-        {
-            if !listed.contains(&source) {
-                found.push((source, usual));
+        for (word, bits) in self.words(has, slot).enumerate() {
+            for source in (0..64)
+                .filter(|bit| bits & (1 << bit) != 0)
+                .map(|bit| word * 64 + bit)
+            {
+                if found.iter().all(|(listed, _)| *listed != source) {
+                    found.push((source, usual));
+                }
             }
         }
         found.sort_by_key(|(source, _)| *source);
@@ -80,10 +90,15 @@ impl Sightings {
     }
 
     /// Whether one of a set of sources does not have the document.
-    pub(super) fn missing_in(&self, slot: usize, sources: &[u64]) -> bool {
-        let has = &self.has[slot * self.words..][..self.words];
-        has.iter()
-            .zip(sources)
-            .any(|(has, wanted)| wanted & !has != 0)
+    pub(super) fn missing_in(&self, has: u64, slot: usize, sources: &[u64]) -> bool {
+        sources
+            .iter()
+            .zip(self.words(has, slot))
+            .any(|(wanted, has)| wanted & !has != 0)
+    }
+
+    fn words(&self, has: u64, slot: usize) -> impl Iterator<Item = u64> {
+        let more = &self.more[slot * self.more_words..][..self.more_words];
+        std::iter::once(has).chain(more.iter().copied())
     }
 }
