@@ -1,0 +1,446 @@
+//! The node's HTTP API.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::apply::{Op, Refusal, Upsert};
+use super::store::{Snapshot, Store, StoreError};
+use super::tasks::Tasks;
+use super::writer::{Fencing, Write, WriteError, Writer};
+use super::{fingerprint, read};
+use crate::wire::document::{Document, SHARD, STAMP, document_id, parse_id};
+use crate::wire::error::ApiError;
+use crate::wire::message::{
+    DeleteBatch, DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, EntriesRequest, FenceRequest,
+    ORIGIN_HEADER, PageRequest, RETURN_HEADER, TERM_HEADER, TaskSummary, parse_body, parse_filter,
+};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) store: Arc<Store>,
+    pub(crate) writer: Writer,
+    pub(crate) tasks: Arc<Tasks>,
+}
+
+type Body = Result<Bytes, BytesRejection>;
+
+/// All routes.
+pub(crate) fn routes(node: Node) -> Router {
+    Router::new()
+        .route(
+            "/health",
+            get(|| async { Json(json!({"status": "available"})) }),
+        )
+        .route("/tasks/{uid}", get(task))
+        .route(
+            "/indexes/{index}/documents",
+            get(list).post(replace).put(merge),
+        )
+        .route("/indexes/{index}/documents/fetch", post(fetch))
+        .route(
+            "/indexes/{index}/documents/delete-batch",
+            post(delete_batch),
+        )
+        .route("/indexes/{index}/documents/delete", post(delete_by_filter))
+        .route(
+            "/indexes/{index}/documents/{id}",
+            get(get_one).delete(delete_one),
+        )
+        .route("/indexes/{index}/_miroir/tombstones", get(tombstones))
+        .route(
+            "/indexes/{index}/_miroir/fingerprint",
+            get(shard_fingerprint),
+        )
+        .route("/indexes/{index}/_miroir/entries", post(shard_entries))
+        .route("/_miroir/fence", post(fence))
+        .with_state(node)
+}
+
+impl Node {
+    async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || f(&store.snapshot()?))
+            .await
+            .map_err(|e| ApiError::internal(format!("reading: {e}")))?
+            .map_err(|e| ApiError::internal(e.to_string()))
+    }
+
+    async fn write(
+        &self,
+        index: String,
+        ops: Vec<Op>,
+        headers: &HeaderMap,
+        kind: &str,
+    ) -> Result<Response, ApiError> {
+        check_index(&index)?;
+        let fencing = fencing(headers)?;
+        let write = Write {
+            index: index.clone(),
+            ops,
+            fencing,
+            want_documents: headers.get(RETURN_HEADER).is_some_and(|v| v == "documents"),
+        };
+        let written = self.writer.write(write).await.map_err(write_error)?;
+        let mut task = TaskSummary {
+            task_uid: written.task,
+            index_uid: index,
+            status: "succeeded".to_owned(),
+            kind: kind.to_owned(),
+            enqueued_at: jiff::Timestamp::now().to_string(),
+            seq: Some(written.seq),
+            ignored: written.effects.iter().filter(|e| !e.applied).count() as u64,
+            had: Vec::new(),
+            documents: Vec::new(),
+            origin: headers
+                .get(ORIGIN_HEADER)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned),
+        };
+        self.tasks.remember(task.clone());
+        if fencing.is_some() {
+            task.had = written.effects.iter().map(|e| e.had).collect();
+            task.documents = written.documents;
+        }
+        Ok((StatusCode::ACCEPTED, Json(task)).into_response())
+    }
+}
+
+async fn task(
+    State(node): State<Node>,
+    Path(uid): Path<u64>,
+) -> Result<Json<TaskSummary>, ApiError> {
+    node.tasks
+        .get(uid)
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("task_not_found", format!("task `{uid}` not found")))
+}
+
+async fn replace(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let ops = upserts(&body?)?.into_iter().map(Op::Put).collect();
+    node.write(index, ops, &headers, "documentAdditionOrUpdate")
+        .await
+}
+
+async fn merge(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let ops = upserts(&body?)?.into_iter().map(Op::Merge).collect();
+    node.write(index, ops, &headers, "documentAdditionOrUpdate")
+        .await
+}
+
+async fn list(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    query: Result<Query<PageRequest>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    node.pages(index, query?.0).await
+}
+
+async fn fetch(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    node.pages(index, parse_body(&body?)?).await
+}
+
+impl Node {
+    async fn pages(&self, index: String, request: PageRequest) -> Result<Response, ApiError> {
+        if let Some(ids) = &request.ids {
+            let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
+            let page = self
+                .read(move |s| read::by_ids(s, &index, &ids, request.tombstones))
+                .await?;
+            return Ok(Json(page).into_response());
+        }
+        let shard = request.filter.as_deref().map(parse_filter).transpose()?;
+        if request.after.is_some() && (shard.is_none() || request.offset > 0) {
+            return Err(ApiError::bad_request(
+                "bad_request",
+                "`after` needs a filter and excludes `offset`",
+            ));
+        }
+        let page = self
+            .read(move |s| {
+                let range = read::Range {
+                    shard,
+                    after: request.after.as_deref(),
+                    offset: request.offset,
+                    limit: request.limit.unwrap_or(20),
+                    tombstones: request.tombstones,
+                };
+                read::page(s, &index, range)
+            })
+            .await?;
+        Ok(Json(page).into_response())
+    }
+}
+
+#[derive(Deserialize)]
+struct ShardQuery {
+    shard: u32,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn tombstones(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    query: Result<Query<ShardQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(ShardQuery {
+        shard,
+        after,
+        limit,
+    }) = query?;
+    let page = node
+        .read(move |s| {
+            // Documents count towards the limit here, so that one page costs a bounded amount of reading.
+            let limit = limit.unwrap_or(1000);
+            let range = read::Range {
+                shard: Some(shard),
+                after: after.as_deref(),
+                offset: 0,
+                limit,
+                tombstones: true,
+            };
+            read::page(s, &index, range)
+        })
+        .await?;
+    Ok(
+        Json(json!({"tombstones": page.tombstones, "next": page.next, "seq": page.seq}))
+            .into_response(),
+    )
+}
+
+async fn shard_fingerprint(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    query: Result<Query<ShardQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let shard = query?.shard;
+    Ok(Json(
+        node.read(move |s| fingerprint::fingerprint(s, &index, shard))
+            .await?,
+    )
+    .into_response())
+}
+
+async fn shard_entries(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request: EntriesRequest = parse_body(&body?)?;
+    Ok(Json(
+        node.read(move |s| fingerprint::entries(s, &index, &request))
+            .await?,
+    )
+    .into_response())
+}
+
+async fn get_one(
+    State(node): State<Node>,
+    Path((index, id)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let missing = ApiError::not_found("document_not_found", format!("document `{id}` not found"));
+    let page = node
+        .read(move |s| read::by_ids(s, &index, &[id], false))
+        .await?;
+    page.results
+        .into_iter()
+        .next()
+        .map(|d| Json(d).into_response())
+        .ok_or(missing)
+}
+
+async fn delete_one(
+    State(node): State<Node>,
+    Path((index, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = parse_id(&Value::String(id))?;
+    node.write(
+        index,
+        vec![Op::Delete {
+            id,
+            shard: None,
+            stamp: None,
+        }],
+        &headers,
+        "documentDeletion",
+    )
+    .await
+}
+
+async fn delete_batch(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let batch = match parse_body(&body?)? {
+        DeleteBatch::Ids(ids) => DeleteBatchBody {
+            ids,
+            ..DeleteBatchBody::default()
+        },
+        DeleteBatch::Detailed(batch) => batch,
+    };
+    let mut ops = Vec::with_capacity(batch.ids.len() + batch.tombstones.len());
+    for id in &batch.ids {
+        ops.push(Op::Delete {
+            id: parse_id(id)?,
+            shard: None,
+            stamp: batch.stamp,
+        });
+    }
+    for t in batch.tombstones {
+        ops.push(Op::Delete {
+            id: t.id,
+            shard: t.shard,
+            stamp: Some(t.stamp),
+        });
+    }
+    node.write(index, ops, &headers, "documentDeletion").await
+}
+
+async fn delete_by_filter(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request: DeleteByFilter = parse_body(&body?)?;
+    let shard = check_shard(parse_filter(&request.filter)?)?;
+    node.write(
+        index,
+        vec![Op::DeleteShard {
+            shard,
+            stamp: request.stamp,
+        }],
+        &headers,
+        "documentDeletion",
+    )
+    .await
+}
+
+async fn fence(State(node): State<Node>, body: Body) -> Result<Json<Value>, ApiError> {
+    let request: FenceRequest = parse_body(&body?)?;
+    let written = node.writer.fence(request).await.map_err(write_error)?;
+    Ok(Json(json!({"seq": written.seq})))
+}
+
+fn upserts(body: &[u8]) -> Result<Vec<Upsert>, ApiError> {
+    let documents: Vec<Document> = parse_body(body)?;
+    documents.into_iter().map(upsert).collect()
+}
+
+fn upsert(document: Document) -> Result<Upsert, ApiError> {
+    let number = |field: &str| match document.get(field) {
+        None => Ok(None),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+            ApiError::bad_request(
+                "invalid_document_fields",
+                format!("`{field}` is {value}: a non-negative integer is expected"),
+            )
+        }),
+    };
+    let stamp = number(STAMP)?;
+    let shard = number(SHARD)?
+        .map(|s| check_shard(u32::try_from(s).unwrap_or(u32::MAX)))
+        .transpose()?;
+    Ok(Upsert {
+        id: document_id(&document)?,
+        shard,
+        stamp,
+        document,
+    })
+}
+
+/// The highest numbers are taken: documents without a shard, and the end of key ranges.
+fn check_shard(shard: u32) -> Result<u32, ApiError> {
+    if shard < super::store::NO_SHARD {
+        Ok(shard)
+    } else {
+        Err(ApiError::bad_request(
+            "invalid_document_fields",
+            format!("`{SHARD}` is out of range"),
+        ))
+    }
+}
+
+fn check_index(index: &str) -> Result<(), ApiError> {
+    let well_formed = (1..=400).contains(&index.len())
+        && index
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if well_formed {
+        Ok(())
+    } else {
+        Err(ApiError::bad_request(
+            "invalid_index_uid",
+            format!("`{index}` is not a valid index uid"),
+        ))
+    }
+}
+
+fn fencing(headers: &HeaderMap) -> Result<Option<Fencing>, ApiError> {
+    let number = |name: &str| -> Result<Option<u64>, ApiError> {
+        let Some(value) = headers.get(name) else {
+            return Ok(None);
+        };
+        let parsed = value.to_str().ok().and_then(|v| v.parse().ok());
+        parsed.map(Some).ok_or_else(|| {
+            ApiError::bad_request("bad_request", format!("header `{name}` is not a number"))
+        })
+    };
+    Ok(number(EPOCH_HEADER)?
+        .map(|epoch| (epoch, number(TERM_HEADER)))
+        .map(|(epoch, term)| {
+            Ok::<_, ApiError>(Fencing {
+                epoch,
+                term: term?.unwrap_or(0),
+            })
+        })
+        .transpose()?)
+}
+
+fn write_error(error: WriteError) -> ApiError {
+    match error {
+        WriteError::QueueFull => {
+            ApiError::unavailable("queue_full", "too many writes are waiting: try again later")
+        }
+        WriteError::Closed => ApiError::unavailable("shutting_down", "the node is shutting down"),
+        WriteError::Refused(Refusal::StaleEpoch { current }) => ApiError::conflict(
+            "stale_epoch",
+            format!("a newer router has taken over (epoch {current})"),
+        ),
+        WriteError::Refused(Refusal::StaleTerm { shard, current }) => ApiError::conflict(
+            "stale_term",
+            format!("shard {shard} is fenced: term {current} or later is needed"),
+        ),
+        WriteError::Storage(message) => ApiError::internal(message),
+    }
+}

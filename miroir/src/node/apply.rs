@@ -1,0 +1,400 @@
+//! What a write does to the tables: the highest stamp of a key wins, and deletes leave tombstones.
+
+use std::collections::HashMap;
+
+use redb::{ReadableTable as _, Table, WriteTransaction};
+
+use super::record::{Body, Record};
+use super::store::{
+    COUNTS, FENCES, META, META_EPOCH, NO_SHARD, RECORDS, SHARDS, StoreError, redb_error,
+};
+use crate::wire::document::{Document, canonical};
+
+/// One change.
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    /// Replaces the document.
+    Put(Upsert),
+    /// Replaces the given top-level fields, keeps the others.
+    Merge(Upsert),
+    /// Deletes the document; with a stamp it leaves a tombstone.
+    Delete {
+        id: String,
+        shard: Option<u32>,
+        stamp: Option<u64>,
+    },
+    /// Deletes all documents of a shard; without a stamp also its tombstones.
+    DeleteShard { shard: u32, stamp: Option<u64> },
+    /// Removes a tombstone made before that time, if it still is one.
+    Purge { id: String, before_ms: u64 },
+}
+
+/// A document to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Upsert {
+    pub(crate) id: String,
+    pub(crate) shard: Option<u32>,
+    /// `None` applies in any case; otherwise only if nothing newer is there.
+    pub(crate) stamp: Option<u64>,
+    pub(crate) document: Document,
+}
+
+/// What an operation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// False if the node holds something newer.
+    pub(crate) applied: bool,
+    /// Whether a live document was there before.
+    pub(crate) had: bool,
+}
+
+/// Why a write was refused as a whole, with nothing applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A newer router has registered.
+    StaleEpoch { current: u64 },
+    /// A shard was fenced against writes of this term.
+    StaleTerm { shard: u32, current: u64 },
+}
+
+/// The tables of one write transaction.
+pub(crate) struct Tables<'t> {
+    records: Table<'t, (&'static str, u32, &'static str), &'static [u8]>,
+    shards: Table<'t, (&'static str, &'static str), u32>,
+    counts: Table<'t, (&'static str, u32), u64>,
+    fences: Table<'t, (&'static str, u32), u64>,
+    pub(crate) meta: Table<'t, &'static str, u64>,
+    grown: HashMap<(String, u32), i64>,
+    now_ms: u64,
+}
+
+struct Old {
+    stamp: u64,
+    live: Option<Vec<u8>>,
+    shard: u32,
+}
+
+impl<'t> Tables<'t> {
+    /// Opens the tables; `now_ms` dates new tombstones.
+    pub(crate) fn open(txn: &'t WriteTransaction, now_ms: u64) -> Result<Self, StoreError> {
+        Ok(Tables {
+            records: txn.open_table(RECORDS).map_err(redb_error)?,
+            shards: txn.open_table(SHARDS).map_err(redb_error)?,
+            counts: txn.open_table(COUNTS).map_err(redb_error)?,
+            fences: txn.open_table(FENCES).map_err(redb_error)?,
+            meta: txn.open_table(META).map_err(redb_error)?,
+            grown: HashMap::new(),
+            now_ms,
+        })
+    }
+
+    /// Reads a counter.
+    pub(crate) fn counter(&self, key: &str) -> Result<u64, StoreError> {
+        Ok(self
+            .meta
+            .get(key)
+            .map_err(redb_error)?
+            .map_or(0, |v| v.value()))
+    }
+
+    /// Checks a router's write against the fences; a newer epoch than known becomes the lowest accepted.
+    pub(crate) fn admit(
+        &mut self,
+        index: &str,
+        epoch: u64,
+        term: u64,
+        ops: &[Op],
+    ) -> Result<Option<Refusal>, StoreError> {
+        if let Some(refusal) = self.admit_epoch(epoch)? {
+            return Ok(Some(refusal));
+        }
+        let mut last = None;
+        for shard in ops.iter().filter_map(Op::shard) {
+            if last.replace(shard) == Some(shard) {
+                continue;
+            }
+            let current = self
+                .fences
+                .get((index, shard))
+                .map_err(redb_error)?
+                .map_or(0, |v| v.value());
+            if term < current {
+                return Ok(Some(Refusal::StaleTerm { shard, current }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Refuses older epochs, remembers a newer one.
+    pub(crate) fn admit_epoch(&mut self, epoch: u64) -> Result<Option<Refusal>, StoreError> {
+        let current = self.counter(META_EPOCH)?;
+        if epoch < current {
+            return Ok(Some(Refusal::StaleEpoch { current }));
+        }
+        if epoch > current {
+            self.meta.insert(META_EPOCH, epoch).map_err(redb_error)?;
+        }
+        Ok(None)
+    }
+
+    /// Raises the lowest term accepted for a shard.
+    pub(crate) fn fence(&mut self, index: &str, shard: u32, term: u64) -> Result<(), StoreError> {
+        let current = self
+            .fences
+            .get((index, shard))
+            .map_err(redb_error)?
+            .map_or(0, |v| v.value());
+        if term > current {
+            self.fences
+                .insert((index, shard), term)
+                .map_err(redb_error)?;
+        }
+        Ok(())
+    }
+
+    /// Applies one operation.
+    pub(crate) fn apply(&mut self, index: &str, op: Op) -> Result<Effect, StoreError> {
+        match op {
+            Op::Put(upsert) => self.upsert(index, upsert, false),
+            Op::Merge(upsert) => self.upsert(index, upsert, true),
+            Op::Delete { id, shard, stamp } => self.delete(index, &id, shard, stamp),
+            Op::DeleteShard { shard, stamp } => self.delete_shard(index, shard, stamp),
+            Op::Purge { id, before_ms } => self.purge(index, &id, before_ms),
+        }
+    }
+
+    /// Writes back the document counts; the last thing before a commit.
+    pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
+        for ((index, shard), delta) in self.grown.drain() {
+            let key = (index.as_str(), shard);
+            let count = self
+                .counts
+                .get(key)
+                .map_err(redb_error)?
+                .map_or(0, |v| v.value());
+            self.counts
+                .insert(key, count.saturating_add_signed(delta))
+                .map_err(redb_error)?;
+        }
+        Ok(())
+    }
+
+    /// The document as it now is, if it is live.
+    pub(crate) fn document(&self, index: &str, id: &str) -> Result<Option<Document>, StoreError> {
+        match self.old(index, id)? {
+            Some(Old {
+                live: Some(bytes), ..
+            }) => Ok(Some(parse(id, &bytes)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn upsert(&mut self, index: &str, upsert: Upsert, merge: bool) -> Result<Effect, StoreError> {
+        let Upsert {
+            id,
+            shard,
+            stamp,
+            document,
+        } = upsert;
+        let old = self.old(index, &id)?;
+        let had = old.as_ref().is_some_and(|o| o.live.is_some());
+        if old
+            .as_ref()
+            .zip(stamp)
+            .is_some_and(|(old, new)| new < old.stamp)
+        {
+            return Ok(Effect {
+                applied: false,
+                had,
+            });
+        }
+        let document = match old.as_ref().and_then(|o| o.live.as_deref()) {
+            Some(bytes) if merge => {
+                let mut merged = parse(&id, bytes)?;
+                merged.extend(document);
+                merged
+            }
+            _ => document,
+        };
+        let shard = shard.unwrap_or(NO_SHARD);
+        let bytes = canonical(document);
+        let record = Record {
+            stamp: stamp.unwrap_or(0),
+            body: Body::Live(&bytes),
+        };
+        self.replace(index, &id, old.as_ref(), shard, record)?;
+        Ok(Effect { applied: true, had })
+    }
+
+    fn delete(
+        &mut self,
+        index: &str,
+        id: &str,
+        shard: Option<u32>,
+        stamp: Option<u64>,
+    ) -> Result<Effect, StoreError> {
+        let old = self.old(index, id)?;
+        let had = old.as_ref().is_some_and(|o| o.live.is_some());
+        let Some(stamp) = stamp else {
+            if let Some(old) = old {
+                self.remove(index, id, &old)?;
+            }
+            return Ok(Effect { applied: had, had });
+        };
+        if old.as_ref().is_some_and(|o| stamp < o.stamp) {
+            return Ok(Effect {
+                applied: false,
+                had,
+            });
+        }
+        let shard = shard.or(old.as_ref().map(|o| o.shard)).unwrap_or(NO_SHARD);
+        let record = Record {
+            stamp,
+            body: Body::Deleted(self.now_ms),
+        };
+        self.replace(index, id, old.as_ref(), shard, record)?;
+        Ok(Effect { applied: true, had })
+    }
+
+    fn delete_shard(
+        &mut self,
+        index: &str,
+        shard: u32,
+        stamp: Option<u64>,
+    ) -> Result<Effect, StoreError> {
+        let mut keys = Vec::new();
+        for row in self
+            .records
+            .range((index, shard, "")..(index, shard + 1, ""))
+            .map_err(redb_error)?
+        {
+            keys.push(row.map_err(redb_error)?.0.value().2.to_owned());
+        }
+        for id in &keys {
+            self.delete(index, id, Some(shard), stamp)?;
+        }
+        Ok(Effect {
+            applied: !keys.is_empty(),
+            had: !keys.is_empty(),
+        })
+    }
+
+    fn purge(&mut self, index: &str, id: &str, before_ms: u64) -> Result<Effect, StoreError> {
+        let expired = match self
+            .shards
+            .get((index, id))
+            .map_err(redb_error)?
+            .map(|v| v.value())
+        {
+            None => None,
+            Some(shard) => {
+                let bytes = self.records.get((index, shard, id)).map_err(redb_error)?;
+                let record = bytes.as_ref().and_then(|b| Record::decode(b.value()));
+                match record {
+                    Some(Record {
+                        stamp,
+                        body: Body::Deleted(at),
+                    }) if at < before_ms => Some(Old {
+                        stamp,
+                        live: None,
+                        shard,
+                    }),
+                    _ => None,
+                }
+            }
+        };
+        if let Some(old) = &expired {
+            self.remove(index, id, old)?;
+        }
+        Ok(Effect {
+            applied: expired.is_some(),
+            had: false,
+        })
+    }
+
+    fn old(&self, index: &str, id: &str) -> Result<Option<Old>, StoreError> {
+        let Some(shard) = self
+            .shards
+            .get((index, id))
+            .map_err(redb_error)?
+            .map(|v| v.value())
+        else {
+            return Ok(None);
+        };
+        let damaged = || StoreError::Damaged(id.to_owned());
+        let bytes = self
+            .records
+            .get((index, shard, id))
+            .map_err(redb_error)?
+            .ok_or_else(damaged)?;
+        let record = Record::decode(bytes.value()).ok_or_else(damaged)?;
+        let live = match record.body {
+            Body::Live(document) => Some(document.to_vec()),
+            Body::Deleted(_) => None,
+        };
+        Ok(Some(Old {
+            stamp: record.stamp,
+            live,
+            shard,
+        }))
+    }
+
+    fn replace(
+        &mut self,
+        index: &str,
+        id: &str,
+        old: Option<&Old>,
+        shard: u32,
+        record: Record<'_>,
+    ) -> Result<(), StoreError> {
+        if old.is_none_or(|o| o.shard != shard) {
+            if let Some(old) = old {
+                self.records
+                    .remove((index, old.shard, id))
+                    .map_err(redb_error)?;
+            }
+            self.shards.insert((index, id), shard).map_err(redb_error)?;
+        }
+        self.records
+            .insert((index, shard, id), record.encode().as_slice())
+            .map_err(redb_error)?;
+        if let Some(old) = old.filter(|o| o.live.is_some()) {
+            self.grow(index, old.shard, -1);
+        }
+        if record.is_live() {
+            self.grow(index, shard, 1);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, index: &str, id: &str, old: &Old) -> Result<(), StoreError> {
+        self.records
+            .remove((index, old.shard, id))
+            .map_err(redb_error)?;
+        self.shards.remove((index, id)).map_err(redb_error)?;
+        if old.live.is_some() {
+            self.grow(index, old.shard, -1);
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, index: &str, shard: u32, by: i64) {
+        *self.grown.entry((index.to_owned(), shard)).or_default() += by;
+    }
+}
+
+impl Op {
+    /// The shard concerned, where the operation says so.
+    fn shard(&self) -> Option<u32> {
+        match self {
+            Op::Put(u) | Op::Merge(u) => u.shard,
+            Op::Delete { shard, .. } => *shard,
+            Op::DeleteShard { shard, .. } => Some(*shard),
+            Op::Purge { .. } => None,
+        }
+    }
+}
+
+fn parse(id: &str, bytes: &[u8]) -> Result<Document, StoreError> {
+    serde_json::from_slice(bytes).map_err(|_| StoreError::Damaged(id.to_owned()))
+}

@@ -1,0 +1,73 @@
+//! The storage node: a durable document store behind Meilisearch's documents API.
+
+mod api;
+mod apply;
+mod fingerprint;
+mod purge;
+mod read;
+mod record;
+mod store;
+mod tasks;
+mod writer;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::wire::serve;
+
+/// Options of `miroir node`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeArgs {
+    /// Address to listen on (an IP address and a port)
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Directory for the data; made if missing
+    #[arg(long)]
+    data: PathBuf,
+    /// Largest request body accepted, in bytes
+    #[arg(long, default_value_t = 100 << 20)]
+    max_body_bytes: usize,
+    /// Requests that may wait for the writer; more are refused with 503
+    #[arg(long, default_value_t = 8192)]
+    queue: usize,
+    /// Seconds for which deletes leave a tombstone
+    #[arg(long, default_value_t = 7 * 24 * 3600)]
+    tombstone_grace_s: u64,
+}
+
+/// Runs a node until it is told to end.
+pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
+    serve::raise_file_limit();
+    std::fs::create_dir_all(&args.data)
+        .with_context(|| format!("cannot make the data directory {}", args.data.display()))?;
+    let path = args.data.join("node.redb");
+    let store = Arc::new(
+        store::Store::open(&path).with_context(|| format!("cannot open {}", path.display()))?,
+    );
+    let listener = serve::bind(args.listen).await?;
+    let (writer, writing) =
+        writer::start(Arc::clone(&store), args.queue).context("cannot start the writer thread")?;
+    let purging = tokio::spawn(purge::run(
+        Arc::clone(&store),
+        writer.clone(),
+        Duration::from_secs(args.tombstone_grace_s),
+    ));
+    let app = api::routes(api::Node {
+        store,
+        writer,
+        tasks: Arc::default(),
+    });
+    let served = serve::serve(listener, app, args.max_body_bytes).await;
+    // With the last sender gone the writer commits what it still holds and ends.
+    purging.abort();
+    let _ = purging.await;
+    tokio::task::spawn_blocking(move || writing.join())
+        .await
+        .context("waiting for the writer")?
+        .map_err(|_| anyhow::anyhow!("the writer thread panicked"))?;
+    served
+}

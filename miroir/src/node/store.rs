@@ -1,0 +1,117 @@
+//! The node's database: its tables and snapshots.
+
+use std::path::Path;
+
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition};
+use thiserror::Error;
+
+/// Records by (index, shard, primary key).
+pub(crate) const RECORDS: TableDefinition<(&str, u32, &str), &[u8]> =
+    TableDefinition::new("records");
+/// Shard of each record by (index, primary key).
+pub(crate) const SHARDS: TableDefinition<(&str, &str), u32> = TableDefinition::new("shards");
+/// Number of live documents by (index, shard).
+pub(crate) const COUNTS: TableDefinition<(&str, u32), u64> = TableDefinition::new("counts");
+/// Lowest term accepted in writes, by (index, shard).
+pub(crate) const FENCES: TableDefinition<(&str, u32), u64> = TableDefinition::new("fences");
+/// Counters: see the `META_` keys.
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// Number of the last commit.
+pub(crate) const META_SEQ: &str = "seq";
+/// Number of the next task.
+pub(crate) const META_TASK: &str = "task";
+/// Lowest router epoch accepted in writes.
+pub(crate) const META_EPOCH: &str = "epoch";
+
+/// Shard of documents written without one, by plain Meilisearch clients.
+pub(crate) const NO_SHARD: u32 = u32::MAX - 1;
+
+/// Something went wrong in the database.
+#[derive(Debug, Error)]
+pub(crate) enum StoreError {
+    /// redb said so.
+    #[error("storage: {0}")]
+    Redb(#[from] redb::Error),
+    /// Stored bytes do not make sense.
+    #[error("storage: the record of `{0}` is damaged")]
+    Damaged(String),
+}
+
+/// redb has one error type per call; all of them are one kind of trouble here.
+pub(crate) fn redb_error(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Redb(error.into())
+}
+
+/// The database.
+pub(crate) struct Store {
+    pub(crate) database: Database,
+}
+
+impl Store {
+    /// Opens or makes the database, with all tables.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = Database::create(path).map_err(redb_error)?;
+        let txn = database.begin_write().map_err(redb_error)?;
+        txn.open_table(RECORDS).map_err(redb_error)?;
+        txn.open_table(SHARDS).map_err(redb_error)?;
+        txn.open_table(COUNTS).map_err(redb_error)?;
+        txn.open_table(FENCES).map_err(redb_error)?;
+        txn.open_table(META).map_err(redb_error)?;
+        txn.commit().map_err(redb_error)?;
+        Ok(Store { database })
+    }
+
+    /// A consistent view of everything committed so far.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot {
+            txn: self.database.begin_read().map_err(redb_error)?,
+        })
+    }
+}
+
+/// A consistent view of the database.
+pub(crate) struct Snapshot {
+    txn: ReadTransaction,
+}
+
+impl Snapshot {
+    /// The records.
+    pub(crate) fn records(
+        &self,
+    ) -> Result<ReadOnlyTable<(&'static str, u32, &'static str), &'static [u8]>, StoreError> {
+        self.txn.open_table(RECORDS).map_err(redb_error)
+    }
+
+    /// The shard a key was written to, for live documents and tombstones.
+    pub(crate) fn shard_of(&self, index: &str, id: &str) -> Result<Option<u32>, StoreError> {
+        let shards = self.txn.open_table(SHARDS).map_err(redb_error)?;
+        Ok(shards
+            .get((index, id))
+            .map_err(redb_error)?
+            .map(|v| v.value()))
+    }
+
+    /// Number of the last commit contained.
+    pub(crate) fn seq(&self) -> Result<u64, StoreError> {
+        let meta = self.txn.open_table(META).map_err(redb_error)?;
+        Ok(meta
+            .get(META_SEQ)
+            .map_err(redb_error)?
+            .map_or(0, |v| v.value()))
+    }
+
+    /// Live documents of a shard, or of the whole index.
+    pub(crate) fn count(&self, index: &str, shard: Option<u32>) -> Result<u64, StoreError> {
+        let counts = self.txn.open_table(COUNTS).map_err(redb_error)?;
+        let (first, last) = shard.map_or((0, u32::MAX), |s| (s, s));
+        let mut total = 0;
+        for row in counts
+            .range((index, first)..=(index, last))
+            .map_err(redb_error)?
+        {
+            total += row.map_err(redb_error)?.1.value();
+        }
+        Ok(total)
+    }
+}

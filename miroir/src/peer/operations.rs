@@ -1,0 +1,318 @@
+//! The node API as typed calls.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::http::{CallError, HttpClient, Request, Response};
+use crate::wire::document::Document;
+use crate::wire::error::ErrorBody;
+use crate::wire::message::{
+    DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, Entries, EntriesRequest, FenceRequest,
+    Fingerprint, ORIGIN_HEADER, Page, PageRequest, RETURN_HEADER, TERM_HEADER, TaskSummary,
+    Tombstone, shard_filter,
+};
+
+/// A storage node.
+pub(crate) struct Peer {
+    /// Its name; what rendezvous hashing sees.
+    pub(crate) name: String,
+    http: HttpClient,
+    timeout: Duration,
+}
+
+/// Why a call failed.
+#[derive(Debug, Error, Clone)]
+pub(crate) enum PeerError {
+    /// No answer.
+    #[error("node {node}: {error}")]
+    Call { node: String, error: CallError },
+    /// The node answered with an error.
+    #[error("node {node}: {code}: {message}")]
+    Answer {
+        node: String,
+        status: u16,
+        code: String,
+        message: String,
+    },
+}
+
+/// What a failed write means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Certainly not applied, now or later.
+    pub(crate) certain: bool,
+    /// `refused`, `reset`, `timeout`, `broken`, `abandoned`, or the node's error code.
+    pub(crate) cause: String,
+}
+
+/// Who writes: the fencing values each write carries, and its origin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writer {
+    pub(crate) epoch: u64,
+    pub(crate) term: u64,
+    pub(crate) anti_entropy: bool,
+}
+
+/// Documents and tombstones with their stamps, as they lie on a node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stamped {
+    pub(crate) documents: Vec<Document>,
+    pub(crate) tombstones: Vec<Tombstone>,
+}
+
+impl PeerError {
+    /// What this error means for a write.
+    pub(crate) fn failure(&self) -> Failure {
+        let (certain, cause) = match self {
+            PeerError::Call { error, .. } => match error {
+                CallError::NotSent(_) => (true, "refused"),
+                CallError::Reset => (false, "reset"),
+                CallError::TimedOut => (false, "timeout"),
+                CallError::Broken(_) => (false, "broken"),
+            },
+            // Nodes answer 4xx and 503 before they touch anything.
+            PeerError::Answer { status, code, .. } => {
+                ((400..500).contains(status) || *status == 503, code.as_str())
+            }
+        };
+        Failure {
+            certain,
+            cause: cause.to_owned(),
+        }
+    }
+}
+
+impl Peer {
+    /// A node at an address; no call lasts longer than `timeout`.
+    pub(crate) fn new(name: String, address: SocketAddr, timeout: Duration) -> Self {
+        Peer {
+            name,
+            http: HttpClient::new(address),
+            timeout,
+        }
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.http.address()
+    }
+
+    /// Replaces documents (POST) or merges into them (PUT). `body` is a JSON array.
+    pub(crate) async fn write(
+        &self,
+        index: &str,
+        method: Method,
+        body: Bytes,
+        writer: Writer,
+        want_documents: bool,
+    ) -> Result<TaskSummary, PeerError> {
+        let mut headers = writer.headers();
+        if want_documents {
+            headers.push((
+                HeaderName::from_static(RETURN_HEADER),
+                HeaderValue::from_static("documents"),
+            ));
+        }
+        self.request(
+            method,
+            &format!("/indexes/{index}/documents"),
+            &headers,
+            body,
+        )
+        .await
+    }
+
+    /// Deletes documents, leaving tombstones.
+    pub(crate) async fn bury(
+        &self,
+        index: &str,
+        tombstones: Vec<Tombstone>,
+        writer: Writer,
+    ) -> Result<TaskSummary, PeerError> {
+        let body = encode(&DeleteBatchBody {
+            tombstones,
+            ..DeleteBatchBody::default()
+        });
+        self.request(
+            Method::POST,
+            &format!("/indexes/{index}/documents/delete-batch"),
+            &writer.headers(),
+            body,
+        )
+        .await
+    }
+
+    /// Applies documents and tombstones with the stamps they carry; whatever is older than what the node holds is ignored.
+    pub(crate) async fn carry(
+        &self,
+        index: &str,
+        records: Stamped,
+        writer: Writer,
+    ) -> Result<(), PeerError> {
+        if !records.documents.is_empty() {
+            self.write(
+                index,
+                Method::POST,
+                encode(&records.documents),
+                writer,
+                false,
+            )
+            .await?;
+        }
+        if !records.tombstones.is_empty() {
+            self.bury(index, records.tombstones, writer).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a shard without a trace.
+    pub(crate) async fn drop_shard(
+        &self,
+        index: &str,
+        shard: u32,
+        writer: Writer,
+    ) -> Result<(), PeerError> {
+        let body = encode(&DeleteByFilter {
+            filter: shard_filter(shard),
+            stamp: None,
+        });
+        let path = format!("/indexes/{index}/documents/delete");
+        self.request::<TaskSummary>(Method::POST, &path, &writer.headers(), body)
+            .await
+            .map(drop)
+    }
+
+    /// Raises fences.
+    pub(crate) async fn fence(&self, fence: &FenceRequest) -> Result<(), PeerError> {
+        self.request::<Value>(Method::POST, "/_miroir/fence", &[], encode(fence))
+            .await
+            .map(drop)
+    }
+
+    /// Reads documents and tombstones.
+    pub(crate) async fn page(&self, index: &str, request: &PageRequest) -> Result<Page, PeerError> {
+        self.request(
+            Method::POST,
+            &format!("/indexes/{index}/documents/fetch"),
+            &[],
+            encode(request),
+        )
+        .await
+    }
+
+    /// Reads single keys, tombstones included.
+    pub(crate) async fn by_ids(&self, index: &str, ids: &[String]) -> Result<Page, PeerError> {
+        let ids = Some(ids.iter().map(|id| json!(id)).collect());
+        self.page(
+            index,
+            &PageRequest {
+                ids,
+                tombstones: true,
+                ..PageRequest::default()
+            },
+        )
+        .await
+    }
+
+    /// Reads a shard's fingerprint.
+    pub(crate) async fn fingerprint(
+        &self,
+        index: &str,
+        shard: u32,
+    ) -> Result<Fingerprint, PeerError> {
+        let path = format!("/indexes/{index}/_miroir/fingerprint?shard={shard}");
+        self.request(Method::GET, &path, &[], Bytes::new()).await
+    }
+
+    /// Lists keys of some buckets of a shard.
+    pub(crate) async fn entries(
+        &self,
+        index: &str,
+        request: &EntriesRequest,
+    ) -> Result<Entries, PeerError> {
+        self.request(
+            Method::POST,
+            &format!("/indexes/{index}/_miroir/entries"),
+            &[],
+            encode(request),
+        )
+        .await
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<T, PeerError> {
+        let request = Request {
+            method,
+            path,
+            headers,
+            body,
+        };
+        let lost = |error| PeerError::Call {
+            node: self.name.clone(),
+            error,
+        };
+        let Response { status, body } =
+            self.http.call(request, self.timeout).await.map_err(lost)?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|e| lost(CallError::Broken(e.to_string())))
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> PeerError {
+        let (code, message) = match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(error) => (error.code, error.message),
+            Err(_) => ("unknown".to_owned(), format!("HTTP {status}")),
+        };
+        PeerError::Answer {
+            node: self.name.clone(),
+            status: status.as_u16(),
+            code,
+            message,
+        }
+    }
+}
+
+impl Writer {
+    fn headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![
+            (
+                HeaderName::from_static(EPOCH_HEADER),
+                HeaderValue::from(self.epoch),
+            ),
+            (
+                HeaderName::from_static(TERM_HEADER),
+                HeaderValue::from(self.term),
+            ),
+        ];
+        if self.anti_entropy {
+            headers.push((
+                HeaderName::from_static(ORIGIN_HEADER),
+                HeaderValue::from_static("antientropy"),
+            ));
+        }
+        headers
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.address())
+    }
+}
+
+fn encode(value: &impl serde::Serialize) -> Bytes {
+    Bytes::from(serde_json::to_vec(value).expect("messages have string keys only"))
+}

@@ -1,0 +1,206 @@
+//! The router's client API: Meilisearch's documents routes for one index.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::read;
+use super::write::{Item, Kind, write};
+use crate::wire::document::{Document, document_id, internal_field, parse_id};
+use crate::wire::error::{ApiError, Outcome};
+use crate::wire::message::{DeleteBatch, PageRequest, TaskSummary, parse_body};
+
+type Body = Result<Bytes, BytesRejection>;
+type Shared = State<Arc<Cluster>>;
+
+/// All client routes.
+pub(crate) fn routes(cluster: Arc<Cluster>) -> Router {
+    Router::new()
+        .route("/indexes/{index}/documents", post(replace).put(merge))
+        .route("/indexes/{index}/documents/fetch", post(fetch))
+        .route(
+            "/indexes/{index}/documents/delete-batch",
+            post(delete_batch),
+        )
+        .route(
+            "/indexes/{index}/documents/{id}",
+            get(get_one).delete(delete_one),
+        )
+        .with_state(cluster)
+}
+
+async fn replace(
+    State(cluster): Shared,
+    Path(index): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    upsert(&cluster, &index, Kind::Replace, body).await
+}
+
+async fn merge(
+    State(cluster): Shared,
+    Path(index): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    upsert(&cluster, &index, Kind::Merge, body).await
+}
+
+async fn upsert(
+    cluster: &Arc<Cluster>,
+    index: &str,
+    kind: Kind,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let items = refused(documents(cluster, index, body))?;
+    accepted(
+        cluster,
+        write(cluster, kind, items).await?,
+        "documentAdditionOrUpdate",
+    )
+}
+
+async fn delete_one(
+    State(cluster): Shared,
+    Path((index, id)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    delete(&cluster, &index, vec![Value::String(id)]).await
+}
+
+async fn delete_batch(
+    State(cluster): Shared,
+    Path(index): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let ids = refused(
+        body.map_err(ApiError::from)
+            .and_then(|b| match parse_body(&b)? {
+                DeleteBatch::Ids(ids) => Ok(ids),
+                DeleteBatch::Detailed(batch)
+                    if batch.stamp.is_none() && batch.tombstones.is_empty() =>
+                {
+                    Ok(batch.ids)
+                }
+                DeleteBatch::Detailed(_) => Err(reserved("_miroir_updated_at")),
+            }),
+    )?;
+    delete(&cluster, &index, ids).await
+}
+
+async fn delete(
+    cluster: &Arc<Cluster>,
+    index: &str,
+    ids: Vec<Value>,
+) -> Result<Response, ApiError> {
+    let items = refused(check_index(cluster, index).and_then(|()| {
+        ids.iter()
+            .map(|v| {
+                Ok(Item {
+                    id: parse_id(v)?,
+                    document: Document::new(),
+                })
+            })
+            .collect::<Result<Vec<_>, ApiError>>()
+    }))?;
+    accepted(
+        cluster,
+        write(cluster, Kind::Delete, items).await?,
+        "documentDeletion",
+    )
+}
+
+async fn get_one(
+    State(cluster): Shared,
+    Path((index, id)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    check_index(&cluster, &index)?;
+    let id = parse_id(&Value::String(id))?;
+    let found = read::by_ids(&cluster, std::slice::from_ref(&id))
+        .await?
+        .pop();
+    found.map(|d| Json(d).into_response()).ok_or_else(|| {
+        ApiError::not_found("document_not_found", format!("document `{id}` not found"))
+    })
+}
+
+async fn fetch(
+    State(cluster): Shared,
+    Path(index): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    check_index(&cluster, &index)?;
+    let request: PageRequest = parse_body(&body?)?;
+    let ids = request
+        .ids
+        .ok_or_else(|| ApiError::bad_request("bad_request", "the router reads by `ids` only"))?;
+    let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
+    let results = read::by_ids(&cluster, &ids).await?;
+    let total = results.len();
+    Ok(
+        Json(json!({"results": results, "offset": 0, "limit": ids.len(), "total": total}))
+            .into_response(),
+    )
+}
+
+fn documents(cluster: &Cluster, index: &str, body: Body) -> Result<Vec<Item>, ApiError> {
+    check_index(cluster, index)?;
+    let documents: Vec<Document> = parse_body(&body?)?;
+    documents
+        .into_iter()
+        .map(|document| match internal_field(&document) {
+            Some(field) => Err(reserved(field)),
+            None => Ok(Item {
+                id: document_id(&document)?,
+                document,
+            }),
+        })
+        .collect()
+}
+
+fn accepted(cluster: &Cluster, task: u64, kind: &str) -> Result<Response, ApiError> {
+    let task = TaskSummary {
+        task_uid: task,
+        index_uid: cluster.config.index.clone(),
+        status: "succeeded".to_owned(),
+        kind: kind.to_owned(),
+        enqueued_at: jiff::Timestamp::now().to_string(),
+        seq: None,
+        ignored: 0,
+        had: Vec::new(),
+        documents: Vec::new(),
+        origin: None,
+    };
+    Ok((StatusCode::ACCEPTED, Json(task)).into_response())
+}
+
+fn check_index(cluster: &Cluster, index: &str) -> Result<(), ApiError> {
+    if index == cluster.config.index {
+        Ok(())
+    } else {
+        Err(ApiError::not_found(
+            "index_not_found",
+            format!("index `{index}` not found"),
+        ))
+    }
+}
+
+fn reserved(field: &str) -> ApiError {
+    ApiError::bad_request(
+        "reserved_field",
+        format!(
+            "`{field}` is reserved: fields that start with `_miroir_` are set by the router only"
+        ),
+    )
+}
+
+/// A write refused before anything was sent certainly has no effect.
+fn refused<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+    result.map_err(|e| e.with_outcome(Outcome::None))
+}

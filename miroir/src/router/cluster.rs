@@ -1,0 +1,203 @@
+//! Everything the router's parts share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::sync::Semaphore;
+
+use super::config::{Config, Member, address_of};
+use super::hlc::Hlc;
+use super::key_locks::KeyLocks;
+use super::table::{Route, Table};
+use super::waits::Waits;
+use crate::audit::Audit;
+use crate::coordinator::{Coordinator, Phase, State, StateStore};
+use crate::log;
+use crate::peer::{Peer, Writer};
+use crate::wire::message::FenceRequest;
+
+/// How long start-up waits for nodes to learn of the new epoch. Those missed learn it with the first write.
+const REGISTRATION: Duration = Duration::from_secs(2);
+
+/// The nodes by name.
+pub(crate) struct Peers {
+    by_name: RwLock<BTreeMap<String, Arc<Peer>>>,
+    timeout: Duration,
+}
+
+impl Peers {
+    /// The node of that name, which must have been added.
+    pub(crate) fn get(&self, name: &str) -> Arc<Peer> {
+        let peers = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(
+            peers
+                .get(name)
+                .expect("the state names only nodes that were added before"),
+        )
+    }
+
+    /// All nodes.
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.by_name
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Adds a node.
+    pub(crate) fn add(&self, member: &Member) -> Result<(), String> {
+        let peer = Peer::new(member.name.clone(), address_of(&member.url)?, self.timeout);
+        self.by_name
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(member.name.clone(), Arc::new(peer));
+        Ok(())
+    }
+}
+
+/// Everything the router's parts share.
+pub(crate) struct Cluster {
+    pub(crate) config: Config,
+    /// Number of this incarnation of the router.
+    pub(crate) epoch: u64,
+    /// Phase of the last migration when this incarnation began.
+    pub(crate) recovered_phase: Option<Phase>,
+    pub(crate) state: StateStore,
+    pub(crate) peers: Peers,
+    pub(crate) table: Table,
+    pub(crate) hlc: Hlc,
+    pub(crate) locks: KeyLocks,
+    pub(crate) waits: Waits,
+    pub(crate) audit: Audit,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) coordinator: Coordinator,
+    /// Keys of writes that failed on NEW: all that the planted bug's delta pass looks at.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) failed_on_new: std::sync::Mutex<Vec<(u32, String)>>,
+    ready: AtomicBool,
+}
+
+impl Cluster {
+    /// Opens the persisted state, begins a new epoch, and restores routing as it was.
+    pub(crate) fn open(config: Config) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir).with_context(|| {
+            format!(
+                "cannot make the data directory {}",
+                config.data_dir.display()
+            )
+        })?;
+        let state = StateStore::open(&config.data_dir).context("cannot open the router's state")?;
+        if state.read(|s| s.owners.is_empty()) {
+            let initial = State::initial(&config);
+            state.update(|s| *s = initial)?;
+        }
+        let persisted = state.read(|s| s.owners.len());
+        ensure!(
+            persisted == config.shards as usize,
+            "shards = {}, but the data directory was made with {persisted}",
+            config.shards
+        );
+        let epoch = state.update(|s| {
+            s.epoch += 1;
+            s.term += 1;
+            s.epoch
+        })?;
+        let peers = Peers {
+            by_name: RwLock::default(),
+            timeout: config.node_timeout(),
+        };
+        let members = state.read(|s| s.nodes.clone());
+        if config.nodes.iter().any(|n| !members.contains(n)) {
+            log::warn("`nodes` differs from the persisted topology, which counts");
+        }
+        for member in &members {
+            peers.add(member).map_err(anyhow::Error::msg)?;
+        }
+        let table = Table::new(state.read(|s| Route::of(s, &peers)));
+        let audit = Audit::open(config.audit_log.as_deref())?;
+        Ok(Cluster {
+            epoch,
+            recovered_phase: state.read(|s| s.migrations.last().map(|m| m.phase)),
+            hlc: Hlc::new(state.reserved_stamps()),
+            locks: KeyLocks::new(),
+            waits: Waits::new(),
+            permits: Arc::new(Semaphore::new(config.max_writes)),
+            coordinator: Coordinator::default(),
+            #[cfg(feature = "planted-bugs")]
+            failed_on_new: std::sync::Mutex::default(),
+            ready: AtomicBool::new(false),
+            state,
+            peers,
+            table,
+            audit,
+            config,
+        })
+    }
+
+    /// Acknowledgements that make a write durable: `floor(RF / 2) + 1`.
+    pub(crate) fn quorum(&self) -> usize {
+        self.config.replication_factor / 2 + 1
+    }
+
+    /// What writes of the coordinator carry now.
+    pub(crate) fn writer(&self) -> Writer {
+        Writer {
+            epoch: self.epoch,
+            term: self.table.current().term,
+            anti_entropy: false,
+        }
+    }
+
+    /// Brings routing in line with the persisted state.
+    pub(crate) fn reroute(&self) {
+        self.table
+            .switch(self.state.read(|s| Route::of(s, &self.peers)));
+    }
+
+    /// A fence for these shards against everything admitted before now.
+    pub(crate) fn fence(&self, shards: Vec<u32>) -> FenceRequest {
+        FenceRequest {
+            epoch: self.epoch,
+            index: self.config.index.clone(),
+            shards,
+            term: self.table.current().term,
+        }
+    }
+
+    /// Tells all nodes that older incarnations of the router are gone.
+    pub(crate) async fn register_with_nodes(self: &Arc<Self>) {
+        let mut calls = tokio::task::JoinSet::new();
+        for peer in self.peers.all() {
+            let fence = self.fence(Vec::new());
+            calls.spawn(async move {
+                (
+                    peer.name.clone(),
+                    tokio::time::timeout(REGISTRATION, peer.fence(&fence)).await,
+                )
+            });
+        }
+        while let Some(Ok((name, answer))) = calls.join_next().await {
+            if !matches!(answer, Ok(Ok(()))) {
+                log::warn(&format!(
+                    "node {name} does not know of epoch {} yet: it could not be reached",
+                    self.epoch
+                ));
+            }
+        }
+    }
+
+    /// Whether recovery is over.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Recovery is over.
+    pub(crate) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+}

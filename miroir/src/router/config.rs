@@ -1,0 +1,293 @@
+//! The router's configuration file, and which configurations are refused as unsafe.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Code of the refusal to migrate without any of the two safety nets.
+pub(crate) const UNSAFE_CUTOVER: &str = "UnsafeCutoverNoAntiEntropy";
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Read { path: String, error: std::io::Error },
+    /// The file is not what is expected; the message carries line and column.
+    #[error("{path}: {error}")]
+    Parse {
+        path: String,
+        error: toml::de::Error,
+    },
+    /// Neither delta pass nor anti-entropy would notice a write that failed on the new owner.
+    #[error(
+        "{UNSAFE_CUTOVER}: migration.skip_delta_pass without anti-entropy that repairs loses every write that fails on \
+         the new owner; enable anti_entropy (with auto_repair), or keep the delta pass"
+    )]
+    UnsafeCutover,
+    /// A value makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// A node to start with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Member {
+    /// Unique name; what rendezvous hashing sees.
+    pub(crate) name: String,
+    /// `http://IP:PORT`.
+    pub(crate) url: String,
+}
+
+/// The configuration file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Directory for the router's state; made if missing.
+    pub(crate) data_dir: PathBuf,
+    /// The one index served.
+    #[serde(default = "default_index")]
+    pub(crate) index: String,
+    /// Number of shards; fixed at the first start.
+    #[serde(default = "default_shards")]
+    pub(crate) shards: u32,
+    /// Owners per shard.
+    #[serde(default = "default_replication_factor")]
+    pub(crate) replication_factor: usize,
+    /// Initial nodes; later ones join through the API.
+    pub(crate) nodes: Vec<Member>,
+    /// Where to record dual writes and copied pages.
+    pub(crate) audit_log: Option<PathBuf>,
+    /// Client writes under way at most; more are refused.
+    #[serde(default = "default_max_writes")]
+    pub(crate) max_writes: usize,
+    /// Anti-entropy.
+    #[serde(default)]
+    pub(crate) anti_entropy: AntiEntropy,
+    /// Migrations.
+    #[serde(default)]
+    pub(crate) migration: MigrationConfig,
+}
+
+/// `[anti_entropy]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AntiEntropy {
+    /// Whether passes may run.
+    pub(crate) enabled: bool,
+    /// Seconds between passes; without, they run on demand only.
+    pub(crate) interval_s: Option<u64>,
+    /// Whether divergences are repaired, not just counted.
+    pub(crate) auto_repair: bool,
+}
+
+/// `[migration]`. Times in milliseconds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MigrationConfig {
+    /// Activate without comparing OLD and NEW.
+    pub(crate) skip_delta_pass: bool,
+    /// Records per copied page.
+    pub(crate) page_size: usize,
+    /// Pause between copied pages.
+    pub(crate) page_pause_ms: u64,
+    /// How long the drain waits before it gives up on stuck writes.
+    pub(crate) drain_timeout_ms: u64,
+    /// How long preparations, fences and the delta pass are retried before the migration fails.
+    pub(crate) delta_timeout_ms: u64,
+    /// Each phase lasts at least this long.
+    pub(crate) phase_settle_ms: u64,
+    /// How long a write waits for the cutover before it is refused.
+    pub(crate) write_wait_ms: u64,
+    /// How long any request to a node may take.
+    pub(crate) node_timeout_ms: u64,
+    /// Lets the unsafe configuration through, to measure what it loses.
+    pub(crate) unsafe_measurement_override: bool,
+}
+
+impl Default for AntiEntropy {
+    fn default() -> Self {
+        AntiEntropy {
+            enabled: true,
+            interval_s: None,
+            auto_repair: true,
+        }
+    }
+}
+
+impl Default for MigrationConfig {
+    fn default() -> Self {
+        MigrationConfig {
+            skip_delta_pass: false,
+            page_size: 1000,
+            page_pause_ms: 0,
+            drain_timeout_ms: 30_000,
+            delta_timeout_ms: 60_000,
+            phase_settle_ms: 0,
+            write_wait_ms: 10_000,
+            node_timeout_ms: 5_000,
+            unsafe_measurement_override: false,
+        }
+    }
+}
+
+fn default_index() -> String {
+    "docs".to_owned()
+}
+
+fn default_shards() -> u32 {
+    64
+}
+
+fn default_replication_factor() -> usize {
+    1
+}
+
+fn default_max_writes() -> usize {
+    4096
+}
+
+impl Config {
+    /// Reads the file.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+            path: name.clone(),
+            error,
+        })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Parse { path: name, error })
+    }
+
+    /// Refuses what makes no sense or is unsafe; answers with what is allowed but deserves a warning.
+    pub(crate) fn validate(&self) -> Result<Vec<String>, ConfigError> {
+        let invalid = |message: String| Err(ConfigError::Invalid(message));
+        if self.shards == 0 || self.shards > 65_536 {
+            return invalid(format!("shards = {}: 1 to 65536 are possible", self.shards));
+        }
+        if self.replication_factor == 0 || self.replication_factor > self.nodes.len() {
+            return invalid(format!(
+                "replication_factor = {} with {} nodes",
+                self.replication_factor,
+                self.nodes.len()
+            ));
+        }
+        if self.migration.page_size == 0 || self.max_writes == 0 {
+            return invalid("migration.page_size and max_writes must be at least 1".to_owned());
+        }
+        for (i, node) in self.nodes.iter().enumerate() {
+            if self.nodes[..i].iter().any(|n| n.name == node.name) {
+                return invalid(format!("two nodes are named `{}`", node.name));
+            }
+            address_of(&node.url).map_err(ConfigError::Invalid)?;
+        }
+        let mut warnings = check_safety(self, self.migration.skip_delta_pass)?;
+        if !self.anti_entropy.enabled && !self.migration.skip_delta_pass {
+            warnings.push(
+                "anti-entropy is off: the delta pass is the only safety left during migrations"
+                    .to_owned(),
+            );
+        }
+        Ok(warnings)
+    }
+
+    /// Longest duration of a request to a node.
+    pub(crate) fn node_timeout(&self) -> Duration {
+        Duration::from_millis(self.migration.node_timeout_ms)
+    }
+
+    /// Whether anti-entropy would repair what a skipped delta pass leaves.
+    pub(crate) fn repairs(&self) -> bool {
+        self.anti_entropy.enabled && self.anti_entropy.auto_repair
+    }
+}
+
+/// Refuses migrations that would silently lose writes, unless overridden for measurement.
+pub(crate) fn check_safety(
+    config: &Config,
+    skip_delta_pass: bool,
+) -> Result<Vec<String>, ConfigError> {
+    if !skip_delta_pass || config.repairs() {
+        return Ok(Vec::new());
+    }
+    if config.migration.unsafe_measurement_override {
+        return Ok(vec![format!(
+            "UNSAFE MEASUREMENT OVERRIDE: {UNSAFE_CUTOVER} is not enforced, migrations WILL lose documents"
+        )]);
+    }
+    Err(ConfigError::UnsafeCutover)
+}
+
+/// The address in `http://IP:PORT` or `IP:PORT`. Names are not resolved.
+pub(crate) fn address_of(url: &str) -> Result<SocketAddr, String> {
+    let address = url
+        .strip_prefix("http://")
+        .unwrap_or(url)
+        .trim_end_matches('/');
+    address
+        .parse()
+        .map_err(|_| format!("`{url}` is not http://IP:PORT (names are not resolved)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(extra: &str) -> Result<Config, toml::de::Error> {
+        toml::from_str(&format!(
+            "listen = '127.0.0.1:1'\ndata_dir = 'd'\nnodes = [{{ name = 'a', url = 'http://127.0.0.1:2' }}]\n{extra}"
+        ))
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_line_and_column() {
+        let error = parse("[migration]\nskip_delta = true")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("line 5, column 1"), "{error}");
+    }
+
+    #[test]
+    fn skipping_the_delta_pass_needs_anti_entropy_that_repairs_or_an_override() {
+        let unsafe_ones = [
+            "[anti_entropy]\nenabled = false\n[migration]\nskip_delta_pass = true",
+            "[anti_entropy]\nauto_repair = false\n[migration]\nskip_delta_pass = true",
+        ];
+        for text in unsafe_ones {
+            let error = parse(text).unwrap().validate().unwrap_err();
+            assert!(error.to_string().starts_with(UNSAFE_CUTOVER));
+            let overridden = format!("{text}\nunsafe_measurement_override = true");
+            assert!(parse(&overridden).unwrap().validate().unwrap()[0].contains("UNSAFE"));
+        }
+        assert!(
+            parse("[migration]\nskip_delta_pass = true")
+                .unwrap()
+                .validate()
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn anti_entropy_off_with_the_delta_pass_on_warns() {
+        let warnings = parse("[anti_entropy]\nenabled = false")
+            .unwrap()
+            .validate()
+            .unwrap();
+        assert!(warnings[0].contains("only safety"));
+    }
+
+    #[test]
+    fn names_instead_of_addresses_are_refused() {
+        assert!(address_of("http://localhost:7700").is_err());
+        assert_eq!(
+            address_of("http://10.0.0.1:7700/").unwrap().to_string(),
+            "10.0.0.1:7700"
+        );
+    }
+}

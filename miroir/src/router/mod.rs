@@ -1,0 +1,91 @@
+//! The router: takes clients' requests, sends them to the shards' owners, and hosts the coordinator.
+
+mod admin;
+mod api;
+mod cluster;
+mod config;
+mod hlc;
+mod inflight;
+mod key_locks;
+mod read;
+mod status;
+mod table;
+mod waits;
+mod write;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+pub(crate) use cluster::Cluster;
+pub(crate) use config::{Config, Member, UNSAFE_CUTOVER, address_of, check_safety};
+
+use crate::wire::serve;
+use crate::{anti_entropy, coordinator, log};
+
+/// Largest request body accepted from clients.
+const MAX_BODY_BYTES: usize = 100 << 20;
+
+/// Options of `miroir router`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RouterArgs {
+    /// Configuration file (TOML)
+    #[arg(long)]
+    config: PathBuf,
+    /// Only check the configuration: print what is wrong with it and exit with 1, or exit with 0
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Runs a router until it is told to end.
+pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
+    let config = Config::load(&args.config)?;
+    for warning in config.validate()? {
+        log::warn(&warning);
+    }
+    if args.check_config {
+        log::event(
+            "config_ok",
+            &[("config", json!(args.config.display().to_string()))],
+        );
+        return Ok(());
+    }
+    serve::raise_file_limit();
+    let cluster = Arc::new(Cluster::open(config)?);
+    let listener = serve::bind(cluster.config.listen).await?;
+    let app = api::routes(Arc::clone(&cluster)).merge(admin::routes(Arc::clone(&cluster)));
+    let recovering = tokio::spawn(recover(Arc::clone(&cluster)));
+    let served = serve::serve(listener, app, MAX_BODY_BYTES).await;
+    recovering.abort();
+    cluster.coordinator.stop().await;
+    cluster.audit.flush();
+    served
+}
+
+/// Makes the cluster ready: routing is as persisted already; registers with the nodes, then resumes the migration.
+async fn recover(cluster: Arc<Cluster>) {
+    cluster.register_with_nodes().await;
+    let recovered = cluster
+        .state
+        .read(|s| s.migrations.last().map(|m| (m.id, m.phase, m.is_open())));
+    if let Some((id, phase, open)) = recovered {
+        log::event(
+            "recovered",
+            &[("phase", json!(phase)), ("migration", json!(id))],
+        );
+        if open {
+            coordinator::resume(&cluster, id).await;
+        }
+    }
+    cluster.set_ready();
+    log::event("ready", &[("epoch", json!(cluster.epoch))]);
+    let maintain_hlc = async {
+        loop {
+            cluster.hlc.extend(&cluster.state);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::join!(maintain_hlc, anti_entropy::run_periodically(&cluster));
+}

@@ -1,0 +1,6 @@
+//! What travels between clients, router and nodes: documents, requests, answers, errors.
+
+pub(crate) mod document;
+pub(crate) mod error;
+pub(crate) mod message;
+pub(crate) mod serve;

@@ -1,0 +1,204 @@
+//! What clients and operators see of a router: API, ctl, outcomes.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::kit::cluster::Cluster;
+use crate::kit::load::preload;
+use crate::kit::process::run;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_neither_see_nor_set_internal_fields() {
+    let cluster = Cluster::start(2, 2, "");
+    let (status, task) = cluster
+        .post(
+            "/indexes/docs/documents",
+            json!([{"id": 1, "a": 0.1}, {"id": "x-2"}]),
+        )
+        .await;
+    assert_eq!(
+        (status.as_u16(), task["status"].as_str()),
+        (202, Some("succeeded"))
+    );
+    assert_eq!(
+        cluster.get("/indexes/docs/documents/1").await,
+        json!({"id": 1, "a": 0.1})
+    );
+    let (status, error) = cluster
+        .post(
+            "/indexes/docs/documents",
+            json!([{"id": 1, "_miroir_shard": 3}]),
+        )
+        .await;
+    assert_eq!(
+        (status.as_u16(), error["code"].as_str()),
+        (400, Some("reserved_field"))
+    );
+    let (_, found) = cluster
+        .post(
+            "/indexes/docs/documents/fetch",
+            json!({"ids": [1, 3, "x-2"]}),
+        )
+        .await;
+    assert_eq!(
+        found["results"],
+        json!([{"id": 1, "a": 0.1}, {"id": "x-2"}])
+    );
+    assert_eq!(
+        cluster
+            .call(Method::DELETE, "/indexes/docs/documents/1", None)
+            .await
+            .0,
+        202
+    );
+    assert_eq!(
+        cluster
+            .call(Method::GET, "/indexes/docs/documents/1", None)
+            .await
+            .0,
+        404
+    );
+    assert_eq!(
+        cluster
+            .call(Method::GET, "/indexes/other/documents/1", None)
+            .await
+            .0,
+        404
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_certainly_failed_says_so() {
+    let mut cluster = Cluster::start(1, 1, "");
+    cluster.nodes[0].process.kill();
+    let write = || {
+        cluster
+            .http
+            .post(cluster.url("/indexes/docs/documents"))
+            .json(&json!([{"id": 1}]))
+    };
+    // The first may find the connection gone only after sending.
+    write().send().await.unwrap();
+    let answer = write().send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["x-miroir-outcome"], "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_an_answer_is_unknown() {
+    let cluster = Cluster::start(1, 1, "[migration]\nnode_timeout_ms = 200");
+    preload(&cluster.http, &cluster.address, 1).await;
+    cluster.nodes[0].process.signal("STOP");
+    let answer = cluster
+        .http
+        .post(cluster.url("/indexes/docs/documents"))
+        .json(&json!([{"id": 1}]))
+        .send()
+        .await
+        .unwrap();
+    cluster.nodes[0].process.signal("CONT");
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["x-miroir-outcome"], "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_can_be_run_with_ctl_alone() {
+    let cluster = Cluster::start(2, 1, "");
+    preload(&cluster.http, &cluster.address, 100).await;
+    let url = cluster.url("");
+    let ctl = |arguments: &[&str]| {
+        let mut all = vec!["ctl", "--url", &url];
+        all.extend(arguments);
+        let output = run(&all);
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    assert_eq!(ctl(&["health"]).0, 0);
+    assert_eq!(
+        ctl(&["migration", "start", "--to", "n2"]).2,
+        "node_not_found: node `n2` was not added\n"
+    );
+    assert_eq!(
+        ctl(&[
+            "node",
+            "add",
+            "n2",
+            &format!("http://{}", cluster.nodes[1].address)
+        ])
+        .0,
+        0
+    );
+    assert_eq!(
+        ctl(&["migration", "start", "--to", "n2", "--manual-cutover"]).0,
+        0
+    );
+    assert_eq!(
+        ctl(&[
+            "wait",
+            "--phase",
+            "dual_write_migrating",
+            "--timeout",
+            "30s"
+        ])
+        .0,
+        0
+    );
+    assert_eq!(
+        ctl(&["wait", "--phase", "complete", "--timeout", "50ms"]).0,
+        4
+    );
+    assert_eq!(ctl(&["cutover"]).0, 0);
+    assert_eq!(
+        ctl(&["wait", "--phase", "complete", "--timeout", "30s"]).0,
+        0
+    );
+    let (code, status, _) = ctl(&["--json", "migration", "status"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&status).unwrap()["phase"],
+        "complete"
+    );
+    assert!(ctl(&["status"]).1.contains("phase: complete"));
+    assert!(ctl(&["nodes", "list"]).1.contains("n2"));
+    assert!(ctl(&["placement"]).1.contains("owners="));
+    assert!(ctl(&["digest"]).1.contains("hash: "));
+    assert_eq!(ctl(&["anti-entropy", "run"]).0, 0);
+    assert_eq!(ctl(&["abort"]).0, 1);
+    assert_eq!(
+        run(&["ctl", "--url", "http://127.0.0.1:1", "health"])
+            .status
+            .code(),
+        Some(3)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn placement_names_owners_and_former_owners_by_address() {
+    let cluster = Cluster::start(2, 1, "");
+    cluster.migrate_to(2, None, true).await;
+    cluster.router.wait_for_phase("complete");
+    let placement = cluster.get("/_miroir/placement").await;
+    let shards = placement["shards"].as_array().unwrap();
+    assert_eq!(shards.len(), 64);
+    let (old, new) = (&cluster.nodes[0].address, &cluster.nodes[1].address);
+    let moved: Vec<_> = shards
+        .iter()
+        .filter(|s| s["owners"] == json!([new]))
+        .collect();
+    assert!(!moved.is_empty() && moved.len() < 64);
+    assert!(moved.iter().all(|s| s["former"] == json!([old])));
+}
+
+#[test]
+fn the_version_tells_whether_bugs_are_planted() {
+    let output = run(&["--version"]);
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        version.contains("PLANTED BUGS"),
+        cfg!(feature = "planted-bugs"),
+        "{version}"
+    );
+}
