@@ -56,6 +56,16 @@ pub enum RequestBody {
         /// Its name.
         service: String,
     },
+    /// Does everything that takes time before a fault, so that an `Install` with the same fields
+    /// strikes within a few milliseconds. Optional; an `Undo` takes it back.
+    Prepare {
+        /// As in `Install`.
+        fault: String,
+        /// As in `Install`.
+        order: NodeFault,
+        /// As in `Install`.
+        noop: bool,
+    },
     /// Installs a fault; answered once its effect was looked for.
     Install {
         /// Unique within the run; `[a-z0-9_]{1,24}`.

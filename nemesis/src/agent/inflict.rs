@@ -1,21 +1,21 @@
-//! Carrying out an order: what undoes it goes into the ledger first, then the effect, then a look at
-//! what the effect was.
+//! Carrying out an order, in two steps: what undoes it goes into the ledger and what takes time is
+//! done; then, maybe much later, the effect, and a look at what it was.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use super::error::AgentError;
 use super::evidence::{evidence, states};
 use super::ledger::{self, Entry, UndoStep};
-use super::nft;
+use super::nft::{self, Loader};
 use super::process::ProcessId;
-use super::rules::{self, Management};
+use super::rules::{self, Management, Table};
 use super::service::{self, Record};
 use super::state_dir::StateLock;
 use super::undo;
 use crate::fault::NodeFault;
-use crate::outcome::{NodeOutcome, Outcome};
+use crate::outcome::{Evidence, NodeOutcome, Outcome};
 
 /// How long stopped processes may take to show it.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -31,36 +31,82 @@ pub(crate) struct Order<'a> {
     pub(crate) management: &'a Management,
 }
 
-/// Inflicts a fault and says what that showed. On an error nothing of it stays.
-pub(crate) fn install(lock: &StateLock<'_>, order: Order<'_>) -> Result<NodeOutcome, AgentError> {
+/// A fault that is in the ledger and needs only be let loose.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    entry: Entry,
+    noop: bool,
+    /// For faults on packets, unless nothing is to happen.
+    loader: Option<(Loader, Table)>,
+}
+
+impl Prepared {
+    pub(crate) fn is_for(&self, order: &NodeFault, noop: bool) -> bool {
+        self.entry.order == *order && self.noop == noop
+    }
+
+    /// False if someone healed the node since: what would undo this fault is not on disk any more.
+    pub(crate) fn is_in_ledger(&self, lock: &StateLock<'_>) -> Result<bool, AgentError> {
+        let found = ledger::find(lock, &self.entry.run, &self.entry.fault)?;
+        Ok(found.as_ref() == Some(&self.entry))
+    }
+}
+
+/// Does everything that takes time before a fault strikes. On an error nothing of it stays.
+pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared, AgentError> {
     if ledger::find(lock, order.run, order.fault)?.is_some() {
         return Err(AgentError::FaultInPlace(order.fault.to_owned()));
     }
-    let mut entry = Entry {
-        run: order.run.to_owned(),
-        fault: order.fault.to_owned(),
-        order: order.order.clone(),
-        agent: order.agent.clone(),
-        undo: Vec::new(),
-        installed: None,
+    let mut prepared = Prepared {
+        entry: Entry {
+            run: order.run.to_owned(),
+            fault: order.fault.to_owned(),
+            order: order.order.clone(),
+            agent: order.agent.clone(),
+            undo: Vec::new(),
+            installed: None,
+        },
+        noop: order.noop,
+        loader: None,
     };
-    let table = rules::table_name(order.run, order.fault);
-    let noop = order.noop;
-    let outcome = match order.order {
-        NodeFault::DropFrom { peers } => {
-            let table = rules::drop_from(&table, peers, order.management);
-            filter(lock, &mut entry, &table, noop)
+    match order.order {
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => {
+            prepare_table(&mut prepared, table(order))?;
         }
-        NodeFault::Reset {
-            port,
-            from,
-            probability,
-        } => {
-            let table = rules::reset(&table, *port, from, *probability, order.management);
-            filter(lock, &mut entry, &table, noop)
+        NodeFault::Kill { service, restart } => {
+            prepared.entry.undo = match running(lock, service)? {
+                Ok(_) => restart_step(service, *restart),
+                Err(_) => Vec::new(),
+            };
         }
-        NodeFault::Kill { service, restart } => kill(lock, &mut entry, service, *restart, noop),
-        NodeFault::Pause { service } => pause(lock, &mut entry, service, noop),
+        NodeFault::Pause { service } => {
+            if let Ok(leader) = running(lock, service)? {
+                prepared.entry.undo = continue_steps(&leader.tree());
+            }
+        }
+    }
+    ledger::write(lock, &prepared.entry)?;
+    Ok(prepared)
+}
+
+/// Lets a prepared fault loose and says what that showed. On an error nothing of it stays.
+/// `ordered` is when it was asked for.
+pub(crate) fn strike(
+    lock: &StateLock<'_>,
+    prepared: Prepared,
+    ordered: Instant,
+) -> Result<NodeOutcome, AgentError> {
+    let Prepared {
+        mut entry,
+        noop,
+        loader,
+    } = prepared;
+    let outcome = match entry.order.clone() {
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filter(&entry, loader, ordered),
+        NodeFault::Kill { service, restart } => {
+            kill(lock, &mut entry, &service, restart, noop, ordered)
+        }
+        NodeFault::Pause { service } => pause(lock, &mut entry, &service, noop, ordered),
     };
     let kept = outcome.and_then(|outcome| {
         entry.installed = Some(outcome.clone());
@@ -74,38 +120,83 @@ pub(crate) fn install(lock: &StateLock<'_>, order: Order<'_>) -> Result<NodeOutc
     kept
 }
 
-fn filter(
-    lock: &StateLock<'_>,
-    entry: &mut Entry,
-    table: &rules::Table,
-    noop: bool,
-) -> Result<NodeOutcome, AgentError> {
+/// Ends a fault that was prepared and never struck.
+pub(crate) fn abandon(lock: &StateLock<'_>, prepared: Prepared) -> Result<NodeOutcome, AgentError> {
+    undo::steps(lock, &prepared.entry)?;
+    ledger::remove(lock, &prepared.entry)?;
+    Ok(NodeOutcome {
+        outcome: Outcome::Skipped,
+        evidence: vec![evidence("fault", "prepared, never installed")],
+    })
+}
+
+fn table(order: Order<'_>) -> Option<Table> {
+    let name = rules::table_name(order.run, order.fault);
+    match order.order {
+        NodeFault::DropFrom { peers } => Some(rules::drop_from(&name, peers, order.management)),
+        NodeFault::Reset {
+            port,
+            from,
+            probability,
+        } => Some(rules::reset(
+            &name,
+            *port,
+            from,
+            *probability,
+            order.management,
+        )),
+        NodeFault::Kill { .. } | NodeFault::Pause { .. } => None,
+    }
+}
+
+fn prepare_table(prepared: &mut Prepared, table: Option<Table>) -> Result<(), AgentError> {
+    let Some(table) = table else {
+        return Ok(());
+    };
     if nft::exists(&table.name)? {
         return Err(AgentError::Refused(format!(
             "table {} exists and is not in the ledger",
             table.name
         )));
     }
-    entry.undo.push(UndoStep::DeleteTable {
+    prepared.entry.undo.push(UndoStep::DeleteTable {
         table: table.name.clone(),
     });
-    ledger::write(lock, entry)?;
-    if !noop {
-        nft::load(lock, table)?;
-    }
-    let what = format!("rules of table {}", table.name);
-    Ok(match nft::rules(&table.name)? {
-        Some(rules) => {
-            let comments: Vec<&str> = rules.iter().map(|rule| rule.comment.as_str()).collect();
-            NodeOutcome {
-                outcome: Outcome::Installed,
-                evidence: vec![evidence(what, comments.join(", "))],
-            }
+    if !prepared.noop {
+        let loader = Loader::start()?;
+        if let Some(process) = loader.process() {
+            prepared.entry.undo.push(UndoStep::EndLoader { process });
         }
-        None => NodeOutcome {
-            outcome: Outcome::Skipped,
-            evidence: vec![evidence(what, "no such table")],
-        },
+        prepared.loader = Some((loader, table));
+    }
+    Ok(())
+}
+
+fn filter(
+    entry: &Entry,
+    loader: Option<(Loader, Table)>,
+    ordered: Instant,
+) -> Result<NodeOutcome, AgentError> {
+    let name = rules::table_name(&entry.run, &entry.fault);
+    let what = format!("rules of table {name}");
+    if let Some((loader, table)) = loader {
+        loader.load(&table)?;
+        let took = time_to_effect(ordered);
+        nft::check(&table)?;
+        return Ok(NodeOutcome {
+            outcome: Outcome::Installed,
+            evidence: vec![evidence(what, table.comments.join(", ")), took],
+        });
+    }
+    // Nothing was to happen; the kernel is asked all the same.
+    let (outcome, seen) = if nft::exists(&name)? {
+        (Outcome::Indeterminate, "there, though nothing was loaded")
+    } else {
+        (Outcome::Skipped, "no such table")
+    };
+    Ok(NodeOutcome {
+        outcome,
+        evidence: vec![evidence(what, seen)],
     })
 }
 
@@ -115,17 +206,17 @@ fn kill(
     service: &str,
     restart: bool,
     noop: bool,
+    ordered: Instant,
 ) -> Result<NodeOutcome, AgentError> {
     let leader = match running(lock, service)? {
         Ok(leader) => leader,
-        Err(outcome) => return Ok(outcome),
+        Err(outcome) => {
+            // It is not for us to start what we did not kill.
+            rewrite(lock, entry, Vec::new())?;
+            return Ok(outcome);
+        }
     };
-    if restart {
-        entry.undo.push(UndoStep::StartService {
-            service: service.to_owned(),
-        });
-    }
-    ledger::write(lock, entry)?;
+    rewrite(lock, entry, restart_step(service, restart))?;
     let tree = leader.tree();
     let mut seen = states(&tree, "before");
     let all_gone = if noop {
@@ -133,6 +224,7 @@ fn kill(
     } else {
         service::kill_tree(&leader)?
     };
+    let took = time_to_effect(ordered);
     seen.extend(states(&tree, "after"));
     let outcome = match (noop, all_gone) {
         (false, true) => Outcome::Installed,
@@ -140,6 +232,9 @@ fn kill(
         // Killed and still there, or not killed and yet gone.
         _ => Outcome::Indeterminate,
     };
+    if outcome == Outcome::Installed {
+        seen.push(took);
+    }
     Ok(NodeOutcome {
         outcome,
         evidence: seen,
@@ -151,6 +246,7 @@ fn pause(
     entry: &mut Entry,
     service: &str,
     noop: bool,
+    ordered: Instant,
 ) -> Result<NodeOutcome, AgentError> {
     let leader = match running(lock, service)? {
         Ok(leader) => leader,
@@ -166,12 +262,9 @@ fn pause(
             break;
         }
         seen.extend(states(&new, "before"));
-        entry.undo.extend(
-            new.iter()
-                .cloned()
-                .map(|process| UndoStep::Continue { process }),
-        );
-        ledger::write(lock, entry)?;
+        let mut unknown = continue_steps(&new);
+        unknown.retain(|step| !entry.undo.contains(step));
+        rewrite(lock, entry, [entry.undo.clone(), unknown].concat())?;
         if !noop {
             for process in &new {
                 process.signal(Signal::SIGSTOP)?;
@@ -182,18 +275,53 @@ fn pause(
         }
         stopped.extend(new);
     }
+    let took = time_to_effect(ordered);
     seen.extend(states(&stopped, "after"));
-    let outcome = if stopped.iter().all(|p| p.state() == Some('T')) {
-        Outcome::Installed
-    } else if stopped.iter().any(|p| p.state() == Some('T')) {
-        Outcome::Indeterminate
-    } else {
+    let paused = stopped.iter().filter(|p| p.state() == Some('T')).count();
+    let outcome = if paused == 0 {
         Outcome::Skipped
+    } else if paused == stopped.len() {
+        Outcome::Installed
+    } else {
+        Outcome::Indeterminate
     };
+    if outcome == Outcome::Installed {
+        seen.push(took);
+    }
     Ok(NodeOutcome {
         outcome,
         evidence: seen,
     })
+}
+
+/// How long it took until all of the fault was in effect.
+fn time_to_effect(ordered: Instant) -> Evidence {
+    let milliseconds = ordered.elapsed().as_secs_f64() * 1e3;
+    evidence("time from order to effect", format!("{milliseconds:.3} ms"))
+}
+
+fn restart_step(service: &str, restart: bool) -> Vec<UndoStep> {
+    let step = UndoStep::StartService {
+        service: service.to_owned(),
+    };
+    restart.then_some(step).into_iter().collect()
+}
+
+fn continue_steps(processes: &[ProcessId]) -> Vec<UndoStep> {
+    processes
+        .iter()
+        .cloned()
+        .map(|process| UndoStep::Continue { process })
+        .collect()
+}
+
+/// Brings the ledger up to date, if what undoes the fault has changed since it was prepared.
+fn rewrite(lock: &StateLock<'_>, entry: &mut Entry, undo: Vec<UndoStep>) -> Result<(), AgentError> {
+    if entry.undo != undo {
+        entry.undo = undo;
+        ledger::write(lock, entry)?;
+    }
+    Ok(())
 }
 
 /// The first process of a running service, or the outcome of a fault on one that doesn't run.

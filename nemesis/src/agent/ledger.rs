@@ -40,6 +40,11 @@ pub(crate) enum UndoStep {
         /// Its name; carries run and fault, so it can't be someone else's.
         table: String,
     },
+    /// Kill an nft process that might still load a table; comes before its table is deleted.
+    EndLoader {
+        /// Which.
+        process: ProcessId,
+    },
     /// Send SIGCONT to a process.
     Continue {
         /// Which.
@@ -92,10 +97,11 @@ pub(crate) fn find(
     durable::read(&path(lock.state, run, fault))
 }
 
-/// All entries by name of their files; one that can't be read is an error of its own.
-pub(crate) fn list(
-    lock: &StateLock<'_>,
-) -> Result<Vec<(String, Result<Entry, AgentError>)>, AgentError> {
+/// A file of the ledger and what it holds; one that can't be read is an error of its own.
+pub(crate) type Listed = (String, Result<Entry, AgentError>);
+
+/// All entries, by name of their files.
+pub(crate) fn list(lock: &StateLock<'_>) -> Result<Vec<Listed>, AgentError> {
     let directory = lock.state.ledger();
     let read = |source| AgentError::file("read", &lock.state.ledger())(source);
     let mut found = Vec::new();

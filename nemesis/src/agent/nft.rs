@@ -1,10 +1,12 @@
 //! Our tables in the kernel, through the nft program. Only ever names tables of its own.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
 use super::error::AgentError;
+use super::process::ProcessId;
 use super::rules::Table;
 use super::state_dir::StateLock;
 
@@ -17,32 +19,77 @@ pub(crate) struct Rule {
     pub(crate) packets: Option<u64>,
 }
 
-/// Loads a table in one transaction and checks that the kernel holds its rules in their order.
-pub(crate) fn load(lock: &StateLock<'_>, table: &Table) -> Result<Vec<Rule>, AgentError> {
-    run("load", &[&table.script], Some(lock))?;
+/// An nft process that waits for its script. Starting a program takes milliseconds, most of all on a
+/// busy node; with this done beforehand, a table is loaded as soon as its script is written.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    child: Child,
+}
+
+impl Loader {
+    /// Starts nft without anything to do.
+    pub(crate) fn start() -> Result<Self, AgentError> {
+        let child = Command::new("nft")
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(AgentError::NftMissing)?;
+        Ok(Self { child })
+    }
+
+    /// The process; `None` if it has ended already.
+    pub(crate) fn process(&self) -> Option<ProcessId> {
+        ProcessId::of(self.child.id().cast_signed())
+    }
+
+    /// Loads a table in one transaction.
+    pub(crate) fn load(mut self, table: &Table) -> Result<(), AgentError> {
+        if let Some(mut input) = self.child.stdin.take() {
+            // If nft has ended, its status tells more than the broken pipe.
+            let _ = input.write_all(table.script.as_bytes());
+        }
+        let mut complaint = String::new();
+        if let Some(mut errors) = self.child.stderr.take() {
+            let _ = errors.read_to_string(&mut complaint);
+        }
+        let status = self.child.wait().map_err(AgentError::NftMissing)?;
+        if !status.success() {
+            return Err(refused("load", &complaint));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Checks that the kernel holds a table's rules in their order: those that spare management first.
+pub(crate) fn check(table: &Table) -> Result<(), AgentError> {
     let rules = rules(&table.name)?.unwrap_or_default();
     let found: Vec<&str> = rules.iter().map(|rule| rule.comment.as_str()).collect();
-    if found != table.comments {
-        return Err(AgentError::RulesDiffer {
-            table: table.name.clone(),
-            found: found.join(", "),
-            wanted: table.comments.join(", "),
-        });
+    if found == table.comments {
+        return Ok(());
     }
-    Ok(rules)
+    Err(AgentError::RulesDiffer {
+        table: table.name.clone(),
+        found: found.join(", "),
+        wanted: table.comments.join(", "),
+    })
 }
 
 /// Deletes a table if it is there; false if it wasn't.
 pub(crate) fn delete(lock: &StateLock<'_>, table: &str) -> Result<bool, AgentError> {
-    if !exists(table)? {
-        return Ok(false);
+    let arguments = ["delete", "table", "inet", table];
+    match run("delete table", &arguments, Some(lock)) {
+        Ok(_) => Ok(true),
+        Err(error) => absent(table, false, error),
     }
-    run(
-        "delete table",
-        &["delete", "table", "inet", table],
-        Some(lock),
-    )?;
-    Ok(true)
 }
 
 /// Whether a table is there.
@@ -52,11 +99,19 @@ pub(crate) fn exists(table: &str) -> Result<bool, AgentError> {
 
 /// The rules of a table in order; `None` if it isn't there.
 pub(crate) fn rules(table: &str) -> Result<Option<Vec<Rule>>, AgentError> {
-    if !exists(table)? {
-        return Ok(None);
+    match json(&["-j", "list", "table", "inet", table]) {
+        Ok(listing) => Ok(Some(items(&listing, "rule").map(rule).collect())),
+        Err(error) => absent(table, None, error),
     }
-    let listing = json(&["-j", "list", "table", "inet", table])?;
-    Ok(Some(items(&listing, "rule").map(rule).collect()))
+}
+
+/// `answer` if nft failed for want of the table, or else why it failed.
+fn absent<T>(table: &str, answer: T, error: AgentError) -> Result<T, AgentError> {
+    if exists(table)? {
+        Err(error)
+    } else {
+        Ok(answer)
+    }
 }
 
 /// Names of all tables of the `inet` family.
@@ -94,7 +149,7 @@ fn json(arguments: &[&str]) -> Result<Value, AgentError> {
     })
 }
 
-/// Runs nft. The script goes in as an argument, so that standard input can carry the lock.
+/// Runs nft to its end; with the lock as its standard input if it changes something.
 fn run(
     what: &'static str,
     arguments: &[&str],
@@ -112,9 +167,12 @@ fn run(
     if output.status.success() {
         return Ok(output);
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(AgentError::Nft {
+    Err(refused(what, &String::from_utf8_lossy(&output.stderr)))
+}
+
+fn refused(what: &'static str, complaint: &str) -> AgentError {
+    AgentError::Nft {
         what,
         message: complaint.lines().next().unwrap_or("failed").to_owned(),
-    })
+    }
 }

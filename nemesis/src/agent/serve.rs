@@ -146,6 +146,10 @@ impl Agent {
             RequestBody::Status { service } => {
                 Ok(Reply::Service(service::status(&self.state, service)?))
             }
+            RequestBody::Prepare { fault, order, noop } => {
+                self.in_session(|s| s.prepare(fault, order, *noop))?;
+                Ok(Reply::Done)
+            }
             RequestBody::Install { fault, order, noop } => {
                 let outcome = self.in_session(|s| s.install(fault, order, *noop))?;
                 Ok(Reply::Fault(outcome))

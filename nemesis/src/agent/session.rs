@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::AgentError;
 use super::evidence::evidence;
-use super::inflict::{self, Order};
+use super::inflict::{self, Order, Prepared};
 use super::ledger;
 use super::process::ProcessId;
 use super::rules::Management;
@@ -24,6 +24,8 @@ pub(crate) struct Session {
     run: String,
     management: Management,
     watchdog: Watchdog,
+    /// Faults that wait to strike.
+    prepared: HashMap<String, Prepared>,
     /// Faults in place, as far as this agent knows, and what installing them showed.
     in_place: HashMap<String, NodeOutcome>,
     /// Faults that ended, asked for or not.
@@ -44,6 +46,7 @@ impl Session {
             management,
             watchdog: Watchdog::new(agent.clone(), lease),
             agent,
+            prepared: HashMap::new(),
             in_place: HashMap::new(),
             ended: HashMap::new(),
         }
@@ -54,26 +57,41 @@ impl Session {
         self.watchdog.beat();
     }
 
+    /// Does everything that takes time before a fault strikes.
+    pub(crate) fn prepare(
+        &mut self,
+        fault: &str,
+        order: &NodeFault,
+        noop: bool,
+    ) -> Result<(), AgentError> {
+        let state = self.state.clone();
+        let lock = state.lock()?;
+        let prepared = self.make_ready(&lock, fault, order, noop)?;
+        self.prepared.insert(fault.to_owned(), prepared);
+        Ok(())
+    }
+
+    /// Lets a fault strike, prepared or not.
     pub(crate) fn install(
         &mut self,
         fault: &str,
         order: &NodeFault,
         noop: bool,
     ) -> Result<NodeOutcome, AgentError> {
-        ledger::check_names(&self.run, fault)?;
-        let lock = self.state.lock()?;
-        self.watchdog.ensure(&lock)?;
-        let outcome = inflict::install(
-            &lock,
-            Order {
-                agent: &self.agent,
-                run: &self.run,
-                fault,
-                order,
-                noop,
-                management: &self.management,
-            },
-        );
+        let ordered = Instant::now();
+        let state = self.state.clone();
+        let lock = state.lock()?;
+        let prepared = match self.prepared.remove(fault) {
+            Some(other) if !other.is_for(order, noop) => {
+                self.prepared.insert(fault.to_owned(), other);
+                return Err(AgentError::Refused(format!(
+                    "fault `{fault}` was prepared with another order"
+                )));
+            }
+            Some(prepared) if prepared.is_in_ledger(&lock)? => prepared,
+            _ => self.make_ready(&lock, fault, order, noop)?,
+        };
+        let outcome = inflict::strike(&lock, prepared, ordered);
         match &outcome {
             Ok(outcome) => {
                 self.ended.remove(fault);
@@ -84,11 +102,38 @@ impl Session {
         outcome
     }
 
+    fn make_ready(
+        &mut self,
+        lock: &StateLock<'_>,
+        fault: &str,
+        order: &NodeFault,
+        noop: bool,
+    ) -> Result<Prepared, AgentError> {
+        ledger::check_names(&self.run, fault)?;
+        self.watchdog.ensure(lock)?;
+        let order = Order {
+            agent: &self.agent,
+            run: &self.run,
+            fault,
+            order,
+            noop,
+            management: &self.management,
+        };
+        let prepared = inflict::prepare(lock, order);
+        if prepared.is_err() {
+            dismiss_if_idle(&mut self.watchdog, lock)?;
+        }
+        prepared
+    }
+
     /// Ends a fault. For one that ended earlier, says what was seen then.
     pub(crate) fn undo(&mut self, fault: &str) -> Result<NodeOutcome, AgentError> {
         let lock = self.state.lock()?;
         let outcome = match ledger::find(&lock, &self.run, fault)? {
-            Some(entry) => undo::finish(&lock, &entry)?,
+            Some(entry) => match self.prepared.remove(fault) {
+                Some(prepared) => inflict::abandon(&lock, prepared)?,
+                None => undo::finish(&lock, &entry)?,
+            },
             None => match self.in_place.get(fault) {
                 Some(installed) => ended_early(installed.clone(), "by someone else"),
                 None => {
@@ -139,6 +184,8 @@ impl Session {
     /// Moves faults from in place to ended: those of a report, and those that someone else (the
     /// watchdog, a person) undid before.
     fn ended_without_undo(&mut self, report: &HealReport, why: &str) -> Vec<String> {
+        // They were in the ledger too; should they strike yet, they are prepared anew.
+        self.prepared.clear();
         let failed = |fault: &str| {
             let file = format!("{}.{fault}.json", self.run);
             report.failed.iter().any(|unhealed| unhealed.file == file)

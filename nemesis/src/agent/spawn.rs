@@ -27,6 +27,7 @@ pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, A
     };
     let spec = serde_json::to_string(service).map_err(|error| failed(error.to_string()))?;
     let mut child = Command::new("/proc/self/exe")
+        .arg0("shakedown-agent")
         .args(["spawn", "--state"])
         .arg(lock.state.root())
         .arg(spec)

@@ -21,8 +21,8 @@ use crate::outcome::{Evidence, NodeOutcome, Outcome};
 /// How often undoing is tried before what remains is left to `heal`.
 const ATTEMPTS: u32 = 10;
 
-/// How long continued processes may take to show it.
-const CONTINUE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long processes may take to show the effect of a signal.
+const SIGNAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A fault that was undone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -173,58 +173,72 @@ pub(crate) fn steps(lock: &StateLock<'_>, entry: &Entry) -> Result<Vec<Evidence>
         .undo
         .iter()
         .rev()
-        .map(|step| undo_step(lock, step))
+        .filter_map(|step| undo_step(lock, step).transpose())
         .collect()
 }
 
-fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Evidence, AgentError> {
-    match step {
+fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, AgentError> {
+    let seen = match step {
+        UndoStep::EndLoader { process } => {
+            process.signal(Signal::SIGKILL)?;
+            if !service::wait_until(SIGNAL_PATIENCE, || !process.is_alive()) {
+                return Err(AgentError::StillThere(format!(
+                    "nft, pid {}, survives SIGKILL",
+                    process.pid
+                )));
+            }
+            return Ok(None);
+        }
         UndoStep::DeleteTable { table } => {
             let deleted = nft::delete(lock, table)?;
             if nft::exists(table)? {
                 return Err(AgentError::StillThere(format!("table {table} stays")));
             }
             let seen = if deleted { "deleted" } else { "not there" };
-            Ok(evidence(format!("table {table} after undo"), seen))
+            evidence(format!("table {table} after undo"), seen)
         }
         UndoStep::Continue { process } => {
             process.signal(Signal::SIGCONT)?;
-            if !service::wait_until(CONTINUE_PATIENCE, || process.state() != Some('T')) {
+            if !service::wait_until(SIGNAL_PATIENCE, || process.state() != Some('T')) {
                 return Err(AgentError::StillThere(format!(
                     "pid {} stays stopped after SIGCONT",
                     process.pid
                 )));
             }
-            Ok(evidence(
+            evidence(
                 format!("state of pid {} after undo", process.pid),
                 process.state_text(),
-            ))
+            )
         }
         UndoStep::StartService { service } => {
             let what = format!("service {service} after undo");
             let record = match Record::load(lock, service)? {
-                None => return Ok(evidence(what, "stopped on request since")),
+                None => return Ok(Some(evidence(what, "stopped on request since"))),
                 Some(record) if record.process.is_alive() => record,
                 Some(record) => spawn::spawn(lock, &record.service)?,
             };
-            Ok(evidence(
+            evidence(
                 what,
                 format!(
                     "pid {}, state {}",
                     record.process.pid,
                     record.process.state_text()
                 ),
-            ))
+            )
         }
-    }
+    };
+    Ok(Some(seen))
 }
 
 /// What a fault's effect is, or was, just before it ends.
 fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
-    // The agent died while installing it: how far it got can't be told.
+    // The agent died before it could say how far it got.
     let installed = entry.installed.clone().unwrap_or(NodeOutcome {
         outcome: Outcome::Indeterminate,
-        evidence: vec![evidence("installation", "was interrupted")],
+        evidence: vec![evidence(
+            "installation",
+            "never reported: interrupted, or only prepared",
+        )],
     });
     match &entry.order {
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filtered(entry, installed),
@@ -319,6 +333,7 @@ pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
 fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, AgentError> {
     Ok(match step {
         UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
+        UndoStep::EndLoader { .. } => None,
         UndoStep::Continue { process } => {
             (process.state() == Some('T')).then(|| format!("pid {} is stopped", process.pid))
         }

@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -73,10 +74,10 @@ impl Watchdog {
         let Some(pipe) = &mut self.pipe else {
             return false;
         };
-        match pipe.write(&[what]) {
+        match pipe.write_all(&[what]) {
             // A full pipe: the watchdog hasn't had the processor for 65,536 requests, but is there.
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            Ok(_) => true,
+            Ok(()) => true,
         }
     }
 
@@ -86,6 +87,7 @@ impl Watchdog {
             .append(true)
             .open(state.root().join("watchdog.log"))?;
         let mut child = Command::new("/proc/self/exe")
+            .arg0("shakedown-agent")
             .args(["watchdog", "--state"])
             .arg(state.root())
             .arg("--lease-ms")
@@ -117,6 +119,8 @@ pub fn watchdog_main(
     lease: Duration,
     agent: &ProcessId,
 ) -> Result<(), AgentError> {
+    // What `ps` and `top` show; started through /proc/self/exe it would be `exe`.
+    let _ = nix::sys::prctl::set_name(c"shakedown-watch");
     // Fails only if this is the leader of a session already, which is what is wanted.
     let _ = nix::unistd::setsid();
     let mut input = io::stdin().lock();

@@ -32,9 +32,16 @@ pub(crate) struct Channel {
 impl Channel {
     /// Starts an agent on a node, without a word.
     pub(crate) fn open(node: &Node) -> Self {
+        let path = std::env::var("PATH").unwrap();
+        Self::open_with_path(node, &path)
+    }
+
+    /// The same, with another `PATH` to find programs in.
+    pub(crate) fn open_with_path(node: &Node, path: &str) -> Self {
         let mut entered = node
             .command(env!("CARGO_BIN_EXE_shakedown-agent"))
             .args(["serve", "--state", node.state()])
+            .env("PATH", path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -121,6 +128,15 @@ impl Channel {
             Message::Notice(notice) => notice,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(crate) fn prepare(&mut self, fault: &str, order: NodeFault) {
+        let prepared = self.ask(RequestBody::Prepare {
+            fault: fault.into(),
+            order,
+            noop: false,
+        });
+        assert_eq!(prepared, Ok(Reply::Done));
     }
 
     pub(crate) fn install(&mut self, fault: &str, order: NodeFault) -> NodeOutcome {

@@ -1,6 +1,7 @@
 //! Whatever ends or hangs, faults are undone.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -83,6 +84,45 @@ fn when_the_agent_is_killed_the_watchdog_starts_the_killed_service_again() {
         panic!("the service is not running");
     };
     assert_ne!(pid, first);
+}
+
+#[test]
+fn an_agent_killed_while_nft_loads_its_rules_leaves_none_behind() {
+    let node = Node::new(1);
+    // An nft that is slow to load: it tells when it has begun, and goes on after its parent's death.
+    let bin = node.home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let begun = node.home.path().join("begun");
+    let script = format!(
+        "#!/bin/sh\n\
+         PATH='{path}'\n\
+         [ \"$1\" = -f ] || exec nft \"$@\"\n\
+         script=$(cat)\n\
+         touch '{}'\n\
+         sleep 1\n\
+         echo \"$script\" | nft -f -\n",
+        begun.display()
+    );
+    fs::write(bin.join("nft"), script).unwrap();
+    fs::set_permissions(bin.join("nft"), fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut agent = Channel::open_with_path(&node, &format!("{}:{path}", bin.display()));
+    agent.hello(LONG_LEASE_MS, &[]);
+    agent.send(RequestBody::Install {
+        fault: "cut".into(),
+        order: NodeFault::DropFrom {
+            peers: vec!["10.99.0.77".parse().unwrap()],
+        },
+        noop: false,
+    });
+    eventually("nft begins", || begun.exists());
+    agent.signal(Signal::SIGKILL);
+    eventually("the watchdog is done", || node.watchdogs().is_empty());
+    // Did the watchdog not end nft, the rules would come only now.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(ledger(&node).is_empty());
+    assert_eq!(node.tables(), [""; 0]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod channel;
 mod death;
 mod node;
 mod partition;
+mod prepared;
 mod reset;
 mod service;
 mod traffic;
