@@ -18,7 +18,7 @@ pub enum CheckError {
         /// The operation.
         op: u64,
         /// Its function.
-        f: &'static str,
+        f: String,
         /// What is wrong.
         problem: &'static str,
     },

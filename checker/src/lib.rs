@@ -1,6 +1,7 @@
 //! History in, verdict out.
 //!
-//! [`history`] is the record of a run; [`loss`] judges it; [`check_dir`] does so for files on disk.
+//! [`history`] is the record of a run; [`loss`] judges it; [`check_dir`] does so for files on disk;
+//! [`summary`] has its throughput and latency.
 //! Checkers are pure: they read a history and observations, and do no other I/O.
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ pub mod history;
 mod incomplete_beta;
 pub mod loss;
 pub mod rate;
+pub mod summary;
 pub mod windows;
 
 pub use check::{UNTIL_KEY, check_dir};

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::{Event, EventKind, HistoryError};
 
-/// Name and version of the history format, stored in the schema's metadata under [`FORMAT_KEY`].
+/// Name and version of the history format, stored in the schema's metadata as `shakedown.format`.
 pub const FORMAT: &str = "shakedown-history-1";
 
 /// Metadata key of the format's name and version.

@@ -130,5 +130,9 @@ pub(super) fn malformed(op: u64, action: Action, problem: &'static str) -> Check
         Action::Delete => "delete",
         Action::Read => "read",
     };
-    CheckError::Malformed { op, f, problem }
+    CheckError::Malformed {
+        op,
+        f: f.to_owned(),
+        problem,
+    }
 }
