@@ -34,11 +34,11 @@ fn service(reply: Result<Reply, String>) -> ServiceState {
     }
 }
 
-/// Starts a service; its pid.
+/// Starts a service; its pid. It may have ended by the time the agent looks.
 pub(crate) fn start(channel: &mut Channel, spec: &Service) -> i32 {
     match service(channel.ask(RequestBody::Start(spec.clone()))) {
-        ServiceState::Running { pid, .. } => pid,
-        other => panic!("{other:?}"),
+        ServiceState::Running { pid, .. } | ServiceState::Dead { pid } => pid,
+        ServiceState::Unknown => panic!("started, yet unknown"),
     }
 }
 
