@@ -133,6 +133,10 @@ impl Thread {
         }
         // Orders that came too late, and those still to come, fail with the same words.
         self.connection.cut();
+        if self.ending.is_some() {
+            // The last order has been taken; whoever waits for this thread to end must not wait for another.
+            return;
+        }
         while let Ok(order) = self.inbox.recv() {
             match order {
                 Order::Ask { answer, .. } => {
