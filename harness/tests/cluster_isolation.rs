@@ -13,11 +13,22 @@ fn writes_of_a_node_are_seen_neither_by_its_neighbour_nor_by_the_machine() {
     let cluster = cluster(2);
     let (first, second) = (remote(&cluster, 0), remote(&cluster, 1));
     let marker = format!("mark-{}", cluster.info().name);
-    for dir in ["/etc", "/var", "/var/lib/shakedown", "/usr/local", "/tmp", "/run", "/root"] {
+    for dir in [
+        "/etc",
+        "/var",
+        "/var/lib/shakedown",
+        "/usr/local",
+        "/tmp",
+        "/run",
+        "/root",
+    ] {
         first.run(&format!("touch {dir}/{marker}")).unwrap();
         let seen = second.exec(&format!("test -e {dir}/{marker}")).unwrap();
         assert!(!seen.success(), "n2 sees it in {dir}");
-        assert!(!fs::exists(format!("{dir}/{marker}")).unwrap(), "the machine sees it in {dir}");
+        assert!(
+            !fs::exists(format!("{dir}/{marker}")).unwrap(),
+            "the machine sees it in {dir}"
+        );
     }
 }
 
@@ -34,12 +45,18 @@ fn no_process_of_a_node_can_get_the_capabilities_that_reach_the_shared_kernel() 
     let node = remote(&cluster, 0);
     for pid in ["1", "self", "$(pgrep -o sshd)"] {
         for set in ["CapBnd", "CapPrm", "CapEff"] {
-            let line = node.run(&format!("grep {set}: /proc/{pid}/status")).unwrap();
+            let line = node
+                .run(&format!("grep {set}: /proc/{pid}/status"))
+                .unwrap();
             let bits = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
             for (name, bit) in FORBIDDEN {
                 assert_eq!(bits >> bit & 1, 0, "{name} in {set} of {pid}: {bits:x}");
             }
-            assert_eq!(bits >> 21 & 1, 1, "a node can mount: CAP_SYS_ADMIN in {set} of {pid}");
+            assert_eq!(
+                bits >> 21 & 1,
+                1,
+                "a node can mount: CAP_SYS_ADMIN in {set} of {pid}"
+            );
         }
     }
 }
@@ -53,7 +70,11 @@ fn nodes_reach_each_other_by_name_and_nothing_beyond() {
         .or_else(|_| node.run("bash -c 'exec 3<>/dev/tcp/n2/22; head -c 4 <&3'"));
     assert_eq!(greeting.unwrap(), "SSH-");
     let routes = node.run("ip route; ip -6 route").unwrap();
-    assert_eq!(routes.lines().count(), 1, "only the cluster's own network:\n{routes}");
+    assert_eq!(
+        routes.lines().count(),
+        1,
+        "only the cluster's own network:\n{routes}"
+    );
     let beyond = node.exec("ip route get 192.0.2.77").unwrap();
     assert!(!beyond.success(), "there is a way out: {}", beyond.text());
 }
@@ -62,7 +83,12 @@ fn nodes_reach_each_other_by_name_and_nothing_beyond() {
 fn nodes_see_nothing_of_the_clusters_on_the_machine() {
     let cluster = cluster(1);
     let node = remote(&cluster, 0);
-    for dir in ["/run/shakedown", "/var/lib/shakedown/clusters", "/mnt", "/root"] {
+    for dir in [
+        "/run/shakedown",
+        "/var/lib/shakedown/clusters",
+        "/mnt",
+        "/root",
+    ] {
         let listed = node.run(&format!("ls {dir} 2>/dev/null || true")).unwrap();
         assert_eq!(listed, "", "{dir}");
     }
@@ -78,6 +104,10 @@ fn orphans_are_reaped() {
     let zombies = "cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | grep -c '^Z' || true";
     let deadline = Instant::now() + Duration::from_secs(10);
     while node.run(zombies).unwrap() != "0" || node.run("pgrep -c sleep || true").unwrap() != "0" {
-        assert!(Instant::now() < deadline, "zombies: {}", node.run("ps ax").unwrap());
+        assert!(
+            Instant::now() < deadline,
+            "zombies: {}",
+            node.run("ps ax").unwrap()
+        );
     }
 }

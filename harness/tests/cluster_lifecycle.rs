@@ -22,12 +22,21 @@ fn a_cluster_taken_down_leaves_no_process_namespace_link_route_mount_or_director
     let cluster = cluster(3);
     let info = cluster.info().clone();
     let spaces = namespaces(&cluster);
-    assert_eq!(spaces.len(), 3 * 6, "each node has six namespaces of its own");
+    assert_eq!(
+        spaces.len(),
+        3 * 6,
+        "each node has six namespaces of its own"
+    );
     let while_up = traces(&info, &spaces).join("\n");
     for kind in ["process", "link", "address", "route", "directory"] {
-        assert!(while_up.contains(&format!("{kind}: ")), "no {kind} in\n{while_up}");
+        assert!(
+            while_up.contains(&format!("{kind}: ")),
+            "no {kind} in\n{while_up}"
+        );
     }
-    remote(&cluster, 0).run("setsid sleep 1000 >/dev/null 2>&1 </dev/null & true").unwrap();
+    remote(&cluster, 0)
+        .run("setsid sleep 1000 >/dev/null 2>&1 </dev/null & true")
+        .unwrap();
 
     cluster.down().unwrap();
 
@@ -39,7 +48,9 @@ fn a_panic_takes_the_cluster_down() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let panicked = thread::spawn(move || {
         let cluster = cluster(1);
-        sender.send((cluster.info().clone(), namespaces(&cluster))).unwrap();
+        sender
+            .send((cluster.info().clone(), namespaces(&cluster)))
+            .unwrap();
         panic!("on purpose");
     })
     .join();
@@ -56,7 +67,11 @@ fn two_clusters_coexist_in_subnets_of_their_own() {
     for cluster in [&first, &second] {
         assert_eq!(remote(cluster, 1).run("hostname").unwrap(), "n2");
     }
-    let names: Vec<String> = cluster::list().unwrap().into_iter().map(|c| c.name).collect();
+    let names: Vec<String> = cluster::list()
+        .unwrap()
+        .into_iter()
+        .map(|c| c.name)
+        .collect();
     assert!(names.contains(&first.info().name) && names.contains(&second.info().name));
     first.down().unwrap();
     assert_eq!(remote(&second, 0).run("hostname").unwrap(), "n1");
@@ -67,11 +82,15 @@ fn a_name_or_subnet_in_use_is_refused_with_a_remedy() {
     let running = cluster(1);
     let mut same_name = spec(1);
     same_name.name.clone_from(&running.info().name);
-    let error = LocalCluster::up(same_name).err().expect("the name is taken");
+    let error = LocalCluster::up(same_name)
+        .err()
+        .expect("the name is taken");
     assert!(matches!(error, ClusterError::NameInUse(_)), "{error}");
     let mut same_subnet = spec(1);
     same_subnet.subnet = Some(running.info().subnet);
-    let error = LocalCluster::up(same_subnet).err().expect("the subnet is taken");
+    let error = LocalCluster::up(same_subnet)
+        .err()
+        .expect("the subnet is taken");
     assert!(matches!(error, ClusterError::SubnetInUse { .. }), "{error}");
     assert_eq!(remote(&running, 0).run("hostname").unwrap(), "n1");
 }
@@ -90,7 +109,10 @@ fn a_node_that_fails_to_start_is_named_with_its_log_and_nothing_stays() {
     let name = broken.name.clone();
     broken.launcher = Some(launcher);
 
-    let error = LocalCluster::up(broken).err().expect("n2 cannot start").to_string();
+    let error = LocalCluster::up(broken)
+        .err()
+        .expect("n2 cannot start")
+        .to_string();
 
     assert!(error.contains("node n2"), "{error}");
     assert!(error.contains("the disk is on fire"), "{error}");
@@ -120,7 +142,10 @@ fn a_cluster_whose_owner_was_killed_at_any_instant_is_removed_by_the_next_comman
         thread::sleep(Duration::from_millis(milliseconds));
         owner.kill().unwrap();
         owner.wait().unwrap();
-        let left = cluster::list().unwrap().into_iter().find(|c| c.name == name);
+        let left = cluster::list()
+            .unwrap()
+            .into_iter()
+            .find(|c| c.name == name);
 
         cluster::reap_stale().unwrap();
 
@@ -138,11 +163,16 @@ fn a_running_cluster_whose_owner_was_killed_is_removed_by_the_next_command() {
     let mut owner = start_owner(&name);
     let mut said = BufReader::new(owner.stdout.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap() == "the cluster is up"));
+    let info = cluster::list()
+        .unwrap()
+        .into_iter()
+        .find(|c| c.name == name)
+        .unwrap();
+    assert!(!info.is_stale());
+    assert!(!processes_of(&name).is_empty());
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let info = cluster::list().unwrap().into_iter().find(|c| c.name == name).unwrap();
     assert!(info.is_stale());
-    assert!(!processes_of(&name).is_empty());
 
     // A test beside this one may be the next command.
     cluster::reap_stale().unwrap();
@@ -157,12 +187,19 @@ fn a_detached_cluster_stays_until_it_is_taken_down_by_name() {
     let name = spec.name.clone();
     drop(LocalCluster::up(spec).unwrap());
     cluster::reap_stale().unwrap();
-    let info = cluster::list().unwrap().into_iter().find(|c| c.name == name).unwrap();
+    let info = cluster::list()
+        .unwrap()
+        .into_iter()
+        .find(|c| c.name == name)
+        .unwrap();
     let node = shakedown::control::SshRemote::new(&info.nodes()[0], &info.access()).unwrap();
     assert_eq!(node.run("hostname").unwrap(), "n1");
     cluster::down(&name).unwrap();
     assert_eq!(traces(&info, &BTreeSet::new()), Vec::<String>::new());
-    assert!(matches!(cluster::down(&name), Err(ClusterError::NotFound(_))));
+    assert!(matches!(
+        cluster::down(&name),
+        Err(ClusterError::NotFound(_))
+    ));
 }
 
 fn start_owner(name: &str) -> std::process::Child {

@@ -83,7 +83,7 @@ impl Launched {
         Ok(())
     }
 
-    /// Tells the node that its network cable is plugged in.
+    /// Says that the cables are plugged in.
     pub(crate) fn go(&mut self) -> Result<(), ClusterError> {
         let stdin = self.child.stdin.as_mut().expect("standard input is piped");
         let written = stdin.write_all(b"\n");

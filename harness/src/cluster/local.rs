@@ -148,6 +148,7 @@ impl LocalCluster {
             .expect("the switch is launched first");
         let pids: Vec<u32> = nodes.iter().map(Launched::pid).collect();
         network::connect(&info.name, info.subnet, switch.pid(), &pids)?;
+        switch.go()?;
         for node in nodes.iter_mut() {
             node.go()?;
         }

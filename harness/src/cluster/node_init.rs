@@ -5,8 +5,9 @@
 //!   all nodes share.
 //! - `init` is the node's first process: it builds the root, starts sshd, and reaps what others leave behind.
 //!
-//! `switch` and `node` say `ready` on standard output once they are in their namespaces; `init` waits for a byte on
-//! standard input, which says that its network cable is plugged in, and says `ready` in turn once sshd runs.
+//! `switch` and `node` say `ready` on standard output once they are in their namespaces. `switch` and `init` then wait
+//! for a byte on standard input, which says that the cables are plugged in; should the harness be killed before, they
+//! end by themselves. `init` says `ready` in turn once sshd runs.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -79,6 +80,7 @@ fn switch() -> Result<(), Box<dyn Error>> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(not_allowed)?;
     network::make_bridge()?;
     say_ready()?;
+    await_cables()?;
     let mut end = SigSet::empty();
     end.add(Signal::SIGTERM);
     end.thread_block()?;
@@ -122,10 +124,7 @@ fn init(order: &Path) -> Result<(), Box<dyn Error>> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     let order: NodeOrder = serde_json::from_slice(&std::fs::read(order)?)?;
     node_root::enter(&order)?;
-    let mut plugged_in = [0];
-    if std::io::stdin().read(&mut plugged_in)? == 0 {
-        return Err("the harness went away before the node was up".into());
-    }
+    await_cables()?;
     network::configure_node(&order.address)?;
     // Blocked before sshd starts, so that its end cannot be missed; std unblocks all signals in the child.
     let mut awaited = SigSet::empty();
@@ -159,6 +158,13 @@ fn init(order: &Path) -> Result<(), Box<dyn Error>> {
                 Err(e) => return Err(format!("waitpid: {e}").into()),
             }
         }
+    }
+}
+
+fn await_cables() -> Result<(), Box<dyn Error>> {
+    match std::io::stdin().read(&mut [0])? {
+        0 => Err("the harness went away during the start".into()),
+        _ => Ok(()),
     }
 }
 

@@ -20,8 +20,8 @@ use super::{AgentError, Remote, SshRemote, agent_upload};
 pub struct LinkOptions {
     /// Names this run on the nodes; `[a-z0-9_]{1,24}`.
     pub run: String,
-    /// The agent undoes all faults when it hears nothing for this long. The link sends a ping every third of it, and is
-    /// dead when one stays without answer for a whole lease.
+    /// The agent undoes all faults when it hears nothing for this long. The link sends a ping after a third of it, and is
+    /// dead when nothing at all is heard from the agent for a whole lease.
     pub lease: Duration,
     /// For the answer to a request, on top of the time that the request itself allows.
     pub answer: Duration,

@@ -12,6 +12,9 @@ use super::remote::Status;
 /// libssh2's EAGAIN.
 const WOULD_BLOCK: ErrorCode = ErrorCode::Session(-37);
 
+/// Bytes taken from one stream before the other, and the clock, are looked at again.
+const AT_ONCE: usize = 1 << 20;
+
 /// Why an exchange ended early.
 pub(crate) enum Broken {
     /// The time limit passed.
@@ -165,21 +168,23 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Copies what has arrived; says whether anything had.
+/// Copies what has arrived, up to [`AT_ONCE`]; says whether anything had.
 fn drain(from: &mut dyn Read, to: &mut dyn Write) -> Result<bool, Broken> {
     let mut buffer = [0; 32 << 10];
-    let mut moved = false;
-    loop {
+    let mut moved = 0;
+    // A command that writes faster than this reads must not keep the loop from its deadline.
+    while moved < AT_ONCE {
         match from.read(&mut buffer) {
-            Ok(0) => return Ok(moved),
+            Ok(0) => break,
             Ok(n) => {
                 to.write_all(&buffer[..n]).map_err(Broken::Local)?;
-                moved = true;
+                moved += n;
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(moved),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
             Err(e) => return Err(Broken::Lost(e.to_string())),
         }
     }
+    Ok(moved > 0)
 }
 
 /// Repeats a non-blocking call until it is done.

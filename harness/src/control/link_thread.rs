@@ -58,6 +58,8 @@ pub(crate) struct Thread {
     pending: HashMap<u64, Pending>,
     next_id: u64,
     last_sent: Instant,
+    /// Since when something is sent and nothing at all has come back.
+    unheard_since: Option<Instant>,
     outgoing: Vec<u8>,
     decoder: FrameDecoder,
     stderr: Vec<u8>,
@@ -104,6 +106,7 @@ impl Thread {
             pending: HashMap::new(),
             next_id: 1,
             last_sent: Instant::now(),
+            unheard_since: None,
             outgoing: Vec::new(),
             decoder: FrameDecoder::default(),
             stderr: Vec::new(),
@@ -131,8 +134,11 @@ impl Thread {
                 let _ = answer.send(Err(dead(&self.node, reason.clone())));
             }
         }
-        // Orders that came too late, and those still to come, fail with the same words.
         self.connection.cut();
+        if self.ending.is_some() {
+            return;
+        }
+        // Orders that came too late, and those still to come, fail with the same words.
         if self.ending.is_some() {
             // The last order has been taken; whoever waits for this thread to end must not wait for another.
             return;
@@ -196,6 +202,7 @@ impl Thread {
         let frame = encode(&Request { id, body }).map_err(|e| format!("{what}: {e}"))?;
         self.outgoing.extend_from_slice(&frame);
         self.last_sent = Instant::now();
+        self.unheard_since.get_or_insert(self.last_sent);
         let pending = Pending {
             what,
             limit,
@@ -241,6 +248,7 @@ impl Thread {
     }
 
     fn deliver(&mut self, message: Message) {
+        self.unheard_since = None;
         match message {
             // Nobody may be listening any more; an answer may come after its deadline.
             Message::Notice(notice) => {
@@ -268,9 +276,13 @@ impl Thread {
         if self.ending.is_some_and(|end| now >= end) {
             return Err("it did not end when told to".to_owned());
         }
+        let silence_ends = self.unheard_since.map(|since| since + self.lease);
+        if silence_ends.is_some_and(|end| now >= end) {
+            return Err(format!("no answer to anything for {:?}", self.lease));
+        }
         for (_, overdue) in self.pending.extract_if(|_, p| p.deadline <= now) {
             let Some(answer) = overdue.answer else {
-                return Err(format!("no answer to a ping for {:?}", overdue.limit));
+                continue;
             };
             let _ = answer.send(Err(AgentError::Timeout {
                 node: self.node.clone(),
@@ -278,12 +290,16 @@ impl Thread {
                 limit: overdue.limit,
             }));
         }
-        let next_ping = self.last_sent + self.lease / 3;
+        let next_ping = match self.ending {
+            // Only the end is waited for; looked at often, as its pings are past.
+            Some(_) => now + Duration::from_millis(50),
+            None => self.last_sent + self.lease / 3,
+        };
         let deadlines = self.pending.values().map(|p| p.deadline);
-        let first = deadlines.min().map_or(next_ping, |d| d.min(next_ping));
-        Ok(self.ending.map_or(first, |end| {
-            first.min(end).max(now + Duration::from_millis(5))
-        }))
+        Ok(deadlines
+            .chain(silence_ends)
+            .chain(self.ending)
+            .fold(next_ping, Instant::min))
     }
 
     fn wait(&mut self, until: Instant) -> Result<(), String> {

@@ -11,21 +11,21 @@ use shakedown::cluster::{ClusterInfo, ClusterSpec, LocalCluster};
 use shakedown::control::{Access, Remote, SshRemote};
 
 /// A cluster's name that no other test uses.
-pub fn unique_name() -> String {
+pub(crate) fn unique_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("test-{}-{count}", std::process::id())
 }
 
 /// What `shakedown` would ask for.
-pub fn spec(nodes: usize) -> ClusterSpec {
+pub(crate) fn spec(nodes: usize) -> ClusterSpec {
     let mut spec = ClusterSpec::new(unique_name(), nodes);
     spec.launcher = Some(env!("CARGO_BIN_EXE_shakedown").into());
     spec
 }
 
 /// A cluster that goes with the test, however the test ends.
-pub fn cluster(nodes: usize) -> LocalCluster {
+pub(crate) fn cluster(nodes: usize) -> LocalCluster {
     assert!(
         nix::unistd::geteuid().is_root(),
         "this test makes a local cluster and needs root: run it as root or with sudo"
@@ -33,16 +33,16 @@ pub fn cluster(nodes: usize) -> LocalCluster {
     LocalCluster::up(spec(nodes)).unwrap_or_else(|e| panic!("{e}"))
 }
 
-pub fn remote(cluster: &LocalCluster, index: usize) -> SshRemote {
+pub(crate) fn remote(cluster: &LocalCluster, index: usize) -> SshRemote {
     remote_with(cluster, index, &cluster.access())
 }
 
-pub fn remote_with(cluster: &LocalCluster, index: usize, access: &Access) -> SshRemote {
+pub(crate) fn remote_with(cluster: &LocalCluster, index: usize, access: &Access) -> SshRemote {
     SshRemote::new(&cluster.nodes()[index], access).unwrap()
 }
 
 /// Namespaces of all processes of the nodes, as the machine sees them.
-pub fn namespaces(cluster: &LocalCluster) -> BTreeSet<u64> {
+pub(crate) fn namespaces(cluster: &LocalCluster) -> BTreeSet<u64> {
     let mut all = BTreeSet::new();
     for index in 0..cluster.nodes().len() {
         let node = remote(cluster, index);
@@ -56,7 +56,7 @@ pub fn namespaces(cluster: &LocalCluster) -> BTreeSet<u64> {
 }
 
 /// Everything on the machine that shows that this cluster is, or was, there.
-pub fn traces(info: &ClusterInfo, namespaces: &BTreeSet<u64>) -> Vec<String> {
+pub(crate) fn traces(info: &ClusterInfo, namespaces: &BTreeSet<u64>) -> Vec<String> {
     let mut found = processes_of(&info.name);
     found.extend(processes_in(namespaces));
     let network = info.subnet.to_string().replace("0/24", "");
@@ -96,7 +96,7 @@ fn in_use_by_another(info: &ClusterInfo) -> bool {
 }
 
 /// Processes whose command line holds the cluster's name, except zombies and tests.
-pub fn processes_of(name: &str) -> Vec<String> {
+pub(crate) fn processes_of(name: &str) -> Vec<String> {
     each_process(|pid| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
         (line.contains("__node-init") && line.contains(name)).then(|| line.replace('\0', " "))
