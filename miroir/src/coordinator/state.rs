@@ -206,7 +206,10 @@ mod tests {
         state.activate(&moves);
         let first = &moves[0];
         assert_eq!(state.owners[first.shard as usize], ["c"]);
-        assert_eq!(state.former[first.shard as usize], [first.leaving.clone()]);
+        assert_eq!(
+            state.former[first.shard as usize],
+            *std::slice::from_ref(&first.leaving)
+        );
         assert_eq!(state.moves_to("c"), []);
     }
 }

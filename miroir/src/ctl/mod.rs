@@ -44,18 +44,6 @@ enum CtlCommand {
     /// Moving shards to a node
     #[command(subcommand)]
     Migration(MigrationCommand),
-    /// Let a migration cut over (the current one unless told)
-    Cutover {
-        /// The migration
-        #[arg(long)]
-        id: Option<u64>,
-    },
-    /// Give a migration up before its activation (the current one unless told)
-    Abort {
-        /// The migration
-        #[arg(long)]
-        id: Option<u64>,
-    },
     /// Comparing and repairing copies
     #[command(subcommand)]
     AntiEntropy(AntiEntropyCommand),
@@ -110,6 +98,18 @@ enum MigrationCommand {
         /// How long to wait: 500ms, 30s, 2m
         #[arg(long, default_value = "600s", value_parser = duration)]
         timeout: Duration,
+    },
+    /// Let a migration cut over (the current one unless told)
+    Cutover {
+        /// The migration
+        #[arg(long)]
+        id: Option<u64>,
+    },
+    /// Give a migration up before its activation (the current one unless told)
+    Abort {
+        /// The migration
+        #[arg(long)]
+        id: Option<u64>,
     },
     /// Show one (the current one unless told)
     Status {
@@ -176,13 +176,13 @@ async fn perform(args: &CtlArgs) -> Result<Value, CtlError> {
             let id = client.id_or_current(*id).await?;
             client.get(&format!("/_miroir/migrations/{id}")).await
         }
-        CtlCommand::Cutover { id } => {
+        CtlCommand::Migration(MigrationCommand::Cutover { id }) => {
             let id = client.id_or_current(*id).await?;
             client
                 .post(&format!("/_miroir/migrations/{id}/cutover"), &Value::Null)
                 .await
         }
-        CtlCommand::Abort { id } => {
+        CtlCommand::Migration(MigrationCommand::Abort { id }) => {
             let id = client.id_or_current(*id).await?;
             client
                 .post(&format!("/_miroir/migrations/{id}/abort"), &Value::Null)

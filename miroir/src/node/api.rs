@@ -12,16 +12,17 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::apply::{Op, Refusal, Upsert};
+use super::apply::Op;
 use super::store::{Snapshot, Store, StoreError};
 use super::tasks::Tasks;
-use super::writer::{Fencing, Write, WriteError, Writer};
+use super::translate::{check_index, check_shard, fencing, upserts, write_error};
+use super::writer::{Write, Writer};
 use super::{fingerprint, read};
-use crate::wire::document::{Document, SHARD, STAMP, document_id, parse_id};
+use crate::wire::document::parse_id;
 use crate::wire::error::ApiError;
 use crate::wire::message::{
-    DeleteBatch, DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, EntriesRequest, FenceRequest,
-    ORIGIN_HEADER, PageRequest, RETURN_HEADER, TERM_HEADER, TaskSummary, parse_body, parse_filter,
+    DeleteBatch, DeleteBatchBody, DeleteByFilter, EntriesRequest, FenceRequest, ORIGIN_HEADER,
+    PageRequest, RETURN_HEADER, TaskSummary, parse_body, parse_filter,
 };
 
 /// What the handlers share.
@@ -350,97 +351,4 @@ async fn fence(State(node): State<Node>, body: Body) -> Result<Json<Value>, ApiE
     let request: FenceRequest = parse_body(&body?)?;
     let written = node.writer.fence(request).await.map_err(write_error)?;
     Ok(Json(json!({"seq": written.seq})))
-}
-
-fn upserts(body: &[u8]) -> Result<Vec<Upsert>, ApiError> {
-    let documents: Vec<Document> = parse_body(body)?;
-    documents.into_iter().map(upsert).collect()
-}
-
-fn upsert(document: Document) -> Result<Upsert, ApiError> {
-    let number = |field: &str| match document.get(field) {
-        None => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or_else(|| {
-            ApiError::bad_request(
-                "invalid_document_fields",
-                format!("`{field}` is {value}: a non-negative integer is expected"),
-            )
-        }),
-    };
-    let stamp = number(STAMP)?;
-    let shard = number(SHARD)?
-        .map(|s| check_shard(u32::try_from(s).unwrap_or(u32::MAX)))
-        .transpose()?;
-    Ok(Upsert {
-        id: document_id(&document)?,
-        shard,
-        stamp,
-        document,
-    })
-}
-
-/// The highest numbers are taken: documents without a shard, and the end of key ranges.
-fn check_shard(shard: u32) -> Result<u32, ApiError> {
-    if shard < super::store::NO_SHARD {
-        Ok(shard)
-    } else {
-        Err(ApiError::bad_request(
-            "invalid_document_fields",
-            format!("`{SHARD}` is out of range"),
-        ))
-    }
-}
-
-fn check_index(index: &str) -> Result<(), ApiError> {
-    let well_formed = (1..=400).contains(&index.len())
-        && index
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if well_formed {
-        Ok(())
-    } else {
-        Err(ApiError::bad_request(
-            "invalid_index_uid",
-            format!("`{index}` is not a valid index uid"),
-        ))
-    }
-}
-
-fn fencing(headers: &HeaderMap) -> Result<Option<Fencing>, ApiError> {
-    let number = |name: &str| -> Result<Option<u64>, ApiError> {
-        let Some(value) = headers.get(name) else {
-            return Ok(None);
-        };
-        let parsed = value.to_str().ok().and_then(|v| v.parse().ok());
-        parsed.map(Some).ok_or_else(|| {
-            ApiError::bad_request("bad_request", format!("header `{name}` is not a number"))
-        })
-    };
-    Ok(number(EPOCH_HEADER)?
-        .map(|epoch| (epoch, number(TERM_HEADER)))
-        .map(|(epoch, term)| {
-            Ok::<_, ApiError>(Fencing {
-                epoch,
-                term: term?.unwrap_or(0),
-            })
-        })
-        .transpose()?)
-}
-
-fn write_error(error: WriteError) -> ApiError {
-    match error {
-        WriteError::QueueFull => {
-            ApiError::unavailable("queue_full", "too many writes are waiting: try again later")
-        }
-        WriteError::Closed => ApiError::unavailable("shutting_down", "the node is shutting down"),
-        WriteError::Refused(Refusal::StaleEpoch { current }) => ApiError::conflict(
-            "stale_epoch",
-            format!("a newer router has taken over (epoch {current})"),
-        ),
-        WriteError::Refused(Refusal::StaleTerm { shard, current }) => ApiError::conflict(
-            "stale_term",
-            format!("shard {shard} is fenced: term {current} or later is needed"),
-        ),
-        WriteError::Storage(message) => ApiError::internal(message),
-    }
 }

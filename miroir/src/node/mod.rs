@@ -8,6 +8,7 @@ mod read;
 mod record;
 mod store;
 mod tasks;
+mod translate;
 mod writer;
 
 use std::net::SocketAddr;
@@ -65,9 +66,17 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     // With the last sender gone the writer commits what it still holds and ends.
     purging.abort();
     let _ = purging.await;
-    tokio::task::spawn_blocking(move || writing.join())
-        .await
-        .context("waiting for the writer")?
-        .map_err(|_| anyhow::anyhow!("the writer thread panicked"))?;
+    finish(&writing).await;
     served
+}
+
+/// Waits for the writer to commit what it holds; not for ever, since a client that will not leave keeps it open.
+/// What it has not committed by then was not acknowledged.
+async fn finish(writing: &std::thread::JoinHandle<()>) {
+    for _ in 0..500 {
+        if writing.is_finished() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

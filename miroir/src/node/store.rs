@@ -17,6 +17,9 @@ pub(crate) const FENCES: TableDefinition<(&str, u32), u64> = TableDefinition::ne
 /// Counters: see the `META_` keys.
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
+/// [`RECORDS`], opened for reading.
+pub(crate) type Records = ReadOnlyTable<(&'static str, u32, &'static str), &'static [u8]>;
+
 /// Number of the last commit.
 pub(crate) const META_SEQ: &str = "seq";
 /// Number of the next task.
@@ -77,9 +80,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// The records.
-    pub(crate) fn records(
-        &self,
-    ) -> Result<ReadOnlyTable<(&'static str, u32, &'static str), &'static [u8]>, StoreError> {
+    pub(crate) fn records(&self) -> Result<Records, StoreError> {
         self.txn.open_table(RECORDS).map_err(redb_error)
     }
 

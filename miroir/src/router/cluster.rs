@@ -191,6 +191,18 @@ impl Cluster {
         }
     }
 
+    /// Waits until all writes have settled on every target, so that their audit records are complete.
+    pub(crate) async fn settle_writes(&self) {
+        let all = u32::try_from(self.config.max_writes).unwrap_or(u32::MAX);
+        let settled = self.permits.acquire_many(all);
+        if tokio::time::timeout(self.config.node_timeout(), settled)
+            .await
+            .is_err()
+        {
+            log::warn("writes under way were cut off at the end");
+        }
+    }
+
     /// Whether recovery is over.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)

@@ -7,6 +7,7 @@ mod config;
 mod hlc;
 mod inflight;
 mod key_locks;
+mod part;
 mod read;
 mod status;
 mod table;
@@ -60,6 +61,7 @@ pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
     let served = serve::serve(listener, app, MAX_BODY_BYTES).await;
     recovering.abort();
     cluster.coordinator.stop().await;
+    cluster.settle_writes().await;
     cluster.audit.flush();
     served
 }

@@ -9,6 +9,9 @@ use crate::routing::shard_of;
 use crate::wire::document::{Document, PRIMARY_KEY, parse_id, stamp_of, strip_internal};
 use crate::wire::error::ApiError;
 
+/// Keys with the same owners.
+type Group<'a> = (&'a [Arc<Peer>], Vec<String>);
+
 /// Reads documents by id; those that do not exist are left out. Internal fields are stripped.
 pub(crate) async fn by_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<Document>, ApiError> {
     if !cluster.is_ready() {
@@ -18,7 +21,7 @@ pub(crate) async fn by_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<Docu
         ));
     }
     let route = cluster.table.current();
-    let mut groups: BTreeMap<Vec<&str>, (&[Arc<Peer>], Vec<String>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<&str>, Group<'_>> = BTreeMap::new();
     for id in ids {
         let owners = &route.owners[shard_of(id, cluster.config.shards) as usize];
         let names = owners.iter().map(|p| p.name.as_str()).collect();

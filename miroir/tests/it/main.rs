@@ -1,4 +1,5 @@
 //! Miroir as its users meet it: real processes on the loopback interface, spoken to over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod crash;
 mod kit;

@@ -150,7 +150,7 @@ async fn a_migration_can_be_run_with_ctl_alone() {
         ctl(&["wait", "--phase", "complete", "--timeout", "50ms"]).0,
         4
     );
-    assert_eq!(ctl(&["cutover"]).0, 0);
+    assert_eq!(ctl(&["migration", "cutover"]).0, 0);
     assert_eq!(
         ctl(&["wait", "--phase", "complete", "--timeout", "30s"]).0,
         0
@@ -166,7 +166,7 @@ async fn a_migration_can_be_run_with_ctl_alone() {
     assert!(ctl(&["placement"]).1.contains("owners="));
     assert!(ctl(&["digest"]).1.contains("hash: "));
     assert_eq!(ctl(&["anti-entropy", "run"]).0, 0);
-    assert_eq!(ctl(&["abort"]).0, 1);
+    assert_eq!(ctl(&["migration", "abort"]).0, 1);
     assert_eq!(
         run(&["ctl", "--url", "http://127.0.0.1:1", "health"])
             .status

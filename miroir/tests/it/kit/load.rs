@@ -195,12 +195,12 @@ async fn write(
         // Every third document is updated, every fifth deleted; the others stay as inserted.
         let fresh = format!("w{writer}-{n}");
         known.send(&http, &router, &fresh, Some(1)).await;
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             known
                 .send(&http, &router, &format!("w{writer}-{}", n / 2), Some(n))
                 .await;
         }
-        if n % 5 == 0 {
+        if n.is_multiple_of(5) {
             known
                 .send(&http, &router, &format!("w{writer}-{}", n - 2), None)
                 .await;

@@ -76,10 +76,7 @@ async fn pass(
     let answers =
         tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
     let mut buffer = vec![0; 64 << 10];
-    loop {
-        let Ok(n @ 1..) = from_client.read(&mut buffer).await else {
-            break;
-        };
+    while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
         // xorshift64*: plain and seeded.
         seed ^= seed << 13;
         seed ^= seed >> 7;
