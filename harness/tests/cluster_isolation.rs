@@ -1,4 +1,5 @@
 //! What a node of a local cluster can see, do and change.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod local_nodes;
 

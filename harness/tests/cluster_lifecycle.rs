@@ -1,4 +1,5 @@
 //! A local cluster comes up as asked, and leaves nothing behind, however it ends.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod local_nodes;
 

@@ -1,4 +1,5 @@
 //! Commands and files over SSH, on real nodes.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod local_nodes;
 

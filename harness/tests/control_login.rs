@@ -1,4 +1,5 @@
 //! What can keep the harness from logging in, on real nodes: each cause has its own message, naming node and remedy.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod local_nodes;
 
@@ -84,15 +85,10 @@ fn an_unknown_host_key_is_refused_until_it_is_accepted_and_then_known() {
         ..cluster.access()
     };
     let (error, text) = refusal(&cluster, &strict);
-    let ControlError::UnknownHostKey {
-        remedy,
-        fingerprint,
-        ..
-    } = error
-    else {
+    let ControlError::UnknownHostKey { remedy, key, .. } = error else {
         panic!("{text}");
     };
-    assert_eq!(fingerprint, fingerprint_by_ssh_keygen(&cluster));
+    assert_eq!(key.fingerprint, fingerprint_by_ssh_keygen(&cluster));
     assert!(
         !known_hosts.exists(),
         "a refused key must not be remembered"

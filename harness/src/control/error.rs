@@ -4,6 +4,17 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A host key, as its host has shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownKey {
+    /// Host name or address.
+    pub host: String,
+    /// Kind of key, e.g. `ssh-ed25519`.
+    pub kind: String,
+    /// `SHA256:` and base64, as ssh(1) prints it.
+    pub fingerprint: String,
+}
+
 /// Why a node could not be reached or would not do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -46,36 +57,30 @@ pub enum ControlError {
     },
     /// The host's key is not known.
     #[error(
-        "{node}: host key of {host} is unknown, {kind} fingerprint {fingerprint}: compare it with the machine's own, \
-         then run `{remedy}`, or pass --accept-new-host-keys"
+        "{node}: host key of {} is unknown, {} fingerprint {}: compare it with the machine's own, \
+         then run `{remedy}`, or pass --accept-new-host-keys",
+        .key.host, .key.kind, .key.fingerprint
     )]
     UnknownHostKey {
         /// The node.
         node: String,
-        /// Its host name or address.
-        host: String,
-        /// Kind of key, e.g. `ssh-ed25519`.
-        kind: String,
-        /// `SHA256:` and base64, as ssh(1) prints it.
-        fingerprint: String,
+        /// What the host has shown.
+        key: Box<ShownKey>,
         /// A command that makes the key known.
         remedy: String,
     },
     /// The host's key is not the one that is known.
     #[error(
-        "{node}: HOST KEY OF {host} HAS CHANGED. Someone may be listening in, or the machine was reinstalled. It now \
-         shows the {kind} key {fingerprint}; {file}:{line} knows another. If the change is right, run `{remedy}` and \
-         make the new key known; nothing was sent to the machine"
+        "{node}: HOST KEY OF {} HAS CHANGED. Someone may be listening in, or the machine was reinstalled. It now \
+         shows the {} key {}; {file}:{line} knows another. If the change is right, run `{remedy}` and \
+         make the new key known; nothing was sent to the machine",
+        .key.host, .key.kind, .key.fingerprint
     )]
     ChangedHostKey {
         /// The node.
         node: String,
-        /// Its host name or address.
-        host: String,
-        /// Kind of key.
-        kind: String,
-        /// `SHA256:` and base64.
-        fingerprint: String,
+        /// What the host has shown.
+        key: Box<ShownKey>,
         /// The known_hosts file.
         file: String,
         /// The line in it, from 1.

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ssh2::{CheckResult, HashType, KnownHostFileKind, MethodType, Session};
 
-use super::{ControlError, Target};
+use super::{ControlError, ShownKey, Target};
 
 /// A line of the known_hosts file that is about the host.
 pub(crate) struct KnownKey {
@@ -70,34 +70,32 @@ pub(crate) fn verify(
         return Ok(());
     }
     let node = target.node.clone();
-    let host = target.host.clone();
-    let kind = kind_of(key);
-    let fingerprint = fingerprint(session);
+    let shown = Box::new(ShownKey {
+        host: target.host.clone(),
+        kind: kind_of(key),
+        fingerprint: fingerprint(session),
+    });
     let file = target.access.known_hosts.display().to_string();
     if let Some(other) = known.first() {
         return Err(ControlError::ChangedHostKey {
             node,
+            key: shown,
             remedy: format!("ssh-keygen -f '{file}' -R '{}'", host_pattern(target)),
-            host,
-            kind,
-            fingerprint,
             file,
             line: other.line,
         });
     }
     if target.access.accept_new {
-        return remember(target, &kind, key);
+        return remember(target, &shown.kind, key);
     }
+    let kind = shown.kind.trim_start_matches("ssh-");
     Err(ControlError::UnknownHostKey {
         node,
         remedy: format!(
-            "ssh-keyscan -t {} -p {} {host} >> '{file}'",
-            kind.trim_start_matches("ssh-"),
-            target.port
+            "ssh-keyscan -t {kind} -p {} {} >> '{file}'",
+            target.port, target.host
         ),
-        host,
-        kind,
-        fingerprint,
+        key: shown,
     })
 }
 

@@ -136,13 +136,10 @@ impl Thread {
         }
         self.connection.cut();
         if self.ending.is_some() {
-            return;
-        }
-        // Orders that came too late, and those still to come, fail with the same words.
-        if self.ending.is_some() {
             // The last order has been taken; whoever waits for this thread to end must not wait for another.
             return;
         }
+        // Orders that came too late, and those still to come, fail with the same words.
         while let Ok(order) = self.inbox.recv() {
             match order {
                 Order::Ask { answer, .. } => {
@@ -341,6 +338,7 @@ fn name_of(body: &RequestBody) -> &'static str {
         RequestBody::Start(_) => "start a service",
         RequestBody::Stop { .. } => "stop a service",
         RequestBody::Status { .. } => "tell a service's status",
+        RequestBody::Prepare { .. } => "prepare a fault",
         RequestBody::Install { .. } => "install a fault",
         RequestBody::Undo { .. } => "undo a fault",
         RequestBody::Heal => "heal",

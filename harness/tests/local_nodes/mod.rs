@@ -1,5 +1,6 @@
 //! Local clusters for tests, and the traces one can leave on the machine.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 use std::collections::BTreeSet;
 use std::fs;
