@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use shakedown_checker::history::{HistoryReader, ObservationReader};
 use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
+use shakedown_checker::summary::{Summary, summarize};
 use shakedown_checker::{CheckError, UNTIL_KEY, check_dir};
-mod timeline { pub struct S{pub second:u32,pub ok:u32,pub failed:u32,pub indeterminate:u32,pub p50_us:u64,pub p99_us:u64} pub struct T{pub name:String,pub ok:u64,pub failed:u64,pub indeterminate:u64,pub p50_us:u64,pub p99_us:u64,pub max_us:u64} pub struct Timeline{pub seconds:Vec<S>,pub stages:Vec<T>} pub fn of_history(_:&std::path::Path)->Result<Timeline,super::CheckError>{Ok(Timeline{seconds:vec![],stages:vec![]})} }
 use shakedown_reports::results::{CheckpointResult, Span, StageResult, TimelinePoint};
 use shakedown_workloads::documents::parse_document_id;
 
@@ -34,7 +34,7 @@ pub(crate) struct Input {
     pub(crate) dir: PathBuf,
     pub(crate) taken: Vec<CheckpointTaken>,
     /// Load stages that ran.
-    pub(crate) stages: Vec<(usize, Span)>,
+    pub(crate) stages: Vec<Span>,
     pub(crate) system: System,
     pub(crate) context: TemplateContext,
     pub(crate) local_bin: BTreeMap<String, PathBuf>,
@@ -77,8 +77,8 @@ pub(crate) fn analyse(input: Input) -> Analysis {
             Err(error) => errors.push(format!("checkpoint `{}`: {error}", taken.name)),
         }
     }
-    let (stages, points) = match timeline::of_history(&history) {
-        Ok(timeline) => (stages(&input.stages, &timeline), points(&timeline)),
+    let (stages, points) = match summarize(&history) {
+        Ok(summary) => (stages(&input.stages, &summary), points(&summary)),
         Err(error) => {
             errors.push(format!("timeline: {error}"));
             (Vec::new(), Vec::new())
@@ -109,32 +109,35 @@ fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> 
     Some(command::predict(spec, &input.context, &input.local_bin, records, parse_document_id))
 }
 
-fn stages(ran: &[(usize, Span)], timeline: &timeline::Timeline) -> Vec<StageResult> {
-    let find = |name: &str| timeline.stages.iter().find(|s| s.name == name);
+fn stages(ran: &[Span], summary: &Summary) -> Vec<StageResult> {
+    let measured = |name: &str| summary.windows.iter().find(|w| w.window.lane == "load" && w.window.name == name);
     ran.iter()
-        .map(|(_, span)| {
-            let measured = find(&span.name);
+        .map(|span| {
+            let (outcomes, latency) = measured(&span.name).map(|w| (w.outcomes, w.latency)).unwrap_or_default();
             StageResult {
                 span: span.clone(),
-                ok: measured.map_or(0, |m| m.ok),
-                failed: measured.map_or(0, |m| m.failed),
-                indeterminate: measured.map_or(0, |m| m.indeterminate),
-                latency_us: measured.map_or([0; 3], |m| [m.p50_us, m.p99_us, m.max_us]),
+                ok: outcomes.ok,
+                failed: outcomes.failed,
+                indeterminate: outcomes.indeterminate,
+                latency_us: [latency.p50_us, latency.p99_us, latency.max_us],
             }
         })
         .collect()
 }
 
-fn points(timeline: &timeline::Timeline) -> Vec<TimelinePoint> {
-    let seconds = timeline.seconds.iter();
-    seconds
+fn points(summary: &Summary) -> Vec<TimelinePoint> {
+    // A second of a run has far fewer operations, and a run far fewer seconds, than fit.
+    let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    summary
+        .timeline
+        .iter()
         .map(|s| TimelinePoint {
-            second: s.second,
-            ok: s.ok,
-            failed: s.failed,
-            indeterminate: s.indeterminate,
-            p50_us: s.p50_us,
-            p99_us: s.p99_us,
+            second: narrow(s.second),
+            ok: narrow(s.outcomes.ok),
+            failed: narrow(s.outcomes.failed),
+            indeterminate: narrow(s.outcomes.indeterminate),
+            p50_us: s.latency.p50_us,
+            p99_us: s.latency.p99_us,
         })
         .collect()
 }

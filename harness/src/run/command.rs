@@ -42,6 +42,10 @@ pub(crate) async fn run(
 struct Prediction {
     id: String,
     expect: Expected,
+    /// For `maybe`: what is expected if the write did not arrive.
+    kind: Option<String>,
+    /// For `maybe`: how the write failed.
+    cause: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -102,10 +106,16 @@ pub(crate) fn predict(
         let not_one = || PredictError::Line { line: line.to_owned() };
         let prediction: Prediction = serde_json::from_str(line).map_err(|_| not_one())?;
         let key = parse_id(&prediction.id).ok_or_else(not_one)?;
-        match prediction.expect {
-            Expected::Maybe => predictions.maybe.insert(key),
-            Expected::Lost | Expected::Stale | Expected::Resurrected => predictions.certain.insert(key),
-        };
+        let did_not_arrive = prediction.cause.is_some_and(|cause| spec.not_applied.contains(&cause));
+        match (prediction.expect, did_not_arrive, prediction.kind.as_deref()) {
+            (Expected::Maybe, true, None | Some("none")) => {}
+            (Expected::Maybe, false, _) => {
+                predictions.maybe.insert(key);
+            },
+            _ => {
+                predictions.certain.insert(key);
+            },
+        }
     }
     Ok(predictions)
 }

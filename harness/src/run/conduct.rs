@@ -14,8 +14,7 @@ use shakedown_workloads::stop::{StopSignal, Stopper, stop_pair};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use super::faults::{self, ActiveFault};
-use super::fleet::FleetError;
+use super::faults::{self, ActiveFault, PreparedFault};
 use super::progress::Progress;
 use super::scene::{CheckpointTaken, Scene};
 use super::schedule::{Item, Schedule, Step};
@@ -29,8 +28,8 @@ const WIND_DOWN: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(crate) struct Conducted {
     pub(crate) faults: Vec<FaultResult>,
-    /// Load stages that ran, with their place in the scenario.
-    pub(crate) stages: Vec<(usize, Span)>,
+    /// Load stages that ran.
+    pub(crate) stages: Vec<Span>,
     pub(crate) actions: Vec<ActionResult>,
     pub(crate) checkpoints: Vec<CheckpointTaken>,
     pub(crate) captures: BTreeMap<String, String>,
@@ -45,7 +44,7 @@ pub(crate) struct Conducted {
 /// How a task of the loop ended.
 enum Done {
     Load(usize, u64, Result<StageSummary, LoadError>),
-    Installed(usize, Result<ActiveFault, FleetError>),
+    Installed(usize, ActiveFault),
     Probed(usize, ActiveFault),
     Undone(usize, FaultResult),
     Action(usize, Result<ActionResult, String>),
@@ -57,6 +56,7 @@ struct Conductor {
     schedule: Schedule,
     tasks: JoinSet<Done>,
     stoppers: HashMap<usize, Stopper>,
+    prepared: HashMap<usize, PreparedFault>,
     active: HashMap<usize, ActiveFault>,
     /// Faults whose end was due while they were being probed.
     undo_after_probe: BTreeSet<usize>,
@@ -79,6 +79,7 @@ pub(crate) async fn conduct(
         schedule,
         tasks: JoinSet::new(),
         stoppers: HashMap::new(),
+        prepared: HashMap::new(),
         active: HashMap::new(),
         undo_after_probe: BTreeSet::new(),
         open_phase: None,
@@ -87,15 +88,16 @@ pub(crate) async fn conduct(
         out: Conducted::default(),
     };
     conductor.watch_logs().await;
+    conductor.prepare_faults().await;
     let deadline_ns = conductor.scene.clock.now_ns() + conductor.scene.scenario.timeout.as_nanos();
-    loop {
+    while conductor.out.errors.is_empty() {
         let now_ns = conductor.scene.clock.now_ns();
         let operations = conductor.scene.sink.totals().completed();
         let (steps, wake) = conductor.schedule.due(now_ns, operations);
         for step in steps {
             conductor.step(step).await;
         }
-        if conductor.schedule.finished() || now_ns >= deadline_ns || !conductor.out.errors.is_empty() {
+        if conductor.schedule.finished() || now_ns >= deadline_ns {
             break;
         }
         let mut wake_ns = wake.unwrap_or(deadline_ns).min(deadline_ns);
@@ -137,6 +139,18 @@ impl Conductor {
         }
     }
 
+    /// Has the agents prepare every fault, so that each strikes at once when it is due.
+    async fn prepare_faults(&mut self) {
+        let scene = self.scene.clone();
+        for (i, item) in scene.scenario.fault.iter().enumerate() {
+            let fault = faults::resolve(item, &scene.deployment.context().nodes);
+            match scene.nemesis.prepare(&scene.fleet, item.name.get_ref(), fault).await {
+                Ok(prepared) => drop(self.prepared.insert(i, prepared)),
+                Err(error) => self.out.errors.push(format!("fault `{}`: {error}", item.name.get_ref())),
+            }
+        }
+    }
+
     async fn step(&mut self, step: Step) {
         let scene = self.scene.clone();
         let now_ns = scene.clock.now_ns();
@@ -149,13 +163,10 @@ impl Conductor {
                 self.tasks.spawn(async move { Done::Load(i, now_ns, scene.drive(i, &stop).await) });
             }
             Step::Begin(Item::Fault(i)) => {
+                let prepared = self.prepared.remove(&i).expect("every fault is prepared before the first begins");
                 self.tasks.spawn(async move {
-                    let item = &scene.scenario.fault[i];
-                    let fault = faults::resolve(item, &scene.deployment.context().nodes);
                     let clock = scene.clock;
-                    let installed =
-                        scene.nemesis.install(&scene.fleet, item.name.get_ref(), fault, || clock.now_ns()).await;
-                    Done::Installed(i, installed)
+                    Done::Installed(i, scene.nemesis.install(&scene.fleet, prepared, || clock.now_ns()).await)
                 });
             }
             Step::Begin(Item::Action(i)) => {
@@ -199,12 +210,12 @@ impl Conductor {
                 self.schedule.ended(Item::Load(i), now_ns);
                 let name = scene.scenario.load[i].name.get_ref();
                 self.mark(Process::OPERATOR, WindowMark::END, "load", name).await;
-                self.out.stages.push((i, Span { name: name.clone(), start_ns, end_ns: now_ns }));
+                self.out.stages.push(Span { name: name.clone(), start_ns, end_ns: now_ns });
                 if let Err(error) = summary {
                     self.out.errors.push(format!("load `{name}`: {error}"));
                 }
             }
-            Ok(Done::Installed(i, Ok(mut active))) => {
+            Ok(Done::Installed(i, mut active)) => {
                 self.schedule.began(Item::Fault(i), active.start_ns());
                 self.progress.fault_began(&active.name);
                 self.mark(Process::NEMESIS, WindowMark::START, "fault", &active.name).await;
@@ -212,10 +223,6 @@ impl Conductor {
                     scene.nemesis.probe(&scene.fleet, &mut active).await;
                     Done::Probed(i, active)
                 });
-            }
-            Ok(Done::Installed(i, Err(error))) => {
-                self.schedule.ended(Item::Fault(i), now_ns);
-                self.out.errors.push(format!("fault `{}`: {error}", scene.scenario.fault[i].name.get_ref()));
             }
             Ok(Done::Probed(i, active)) => {
                 self.active.insert(i, active);
@@ -320,7 +327,7 @@ impl Conductor {
         while !self.tasks.is_empty() {
             tokio::select! {
                 Some(done) = self.tasks.join_next() => {
-                    let installed = match &done { Ok(Done::Installed(i, Ok(_))) => Some(*i), _ => None };
+                    let installed = match &done { Ok(Done::Installed(i, _)) => Some(*i), _ => None };
                     self.done(done).await;
                     // A fault that was still being installed when the run ended is undone, too.
                     self.undo_after_probe.extend(installed);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use shakedown_nemesis::fault::Fault;
+use shakedown_nemesis::fault::{Fault, NodeFault};
 use shakedown_nemesis::outcome::{Evidence, NodeOutcome, Outcome};
 use shakedown_nemesis::plan::{self, Probe};
 use shakedown_nemesis::protocol::{Reply, RequestBody};
@@ -61,14 +61,22 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
     }
 }
 
+/// A fault that can strike at any moment.
+pub(crate) struct PreparedFault {
+    name: String,
+    /// Its name on the nodes: unique within the run, of the form agents accept.
+    id: String,
+    fault: Fault,
+    orders: Vec<(String, NodeFault)>,
+}
+
 /// A fault in force.
 pub(crate) struct ActiveFault {
     /// Its name in the scenario.
     pub(crate) name: String,
-    /// Its name on the nodes: unique within the run, of the form agents accept.
     id: String,
     fault: Fault,
-    orders: Vec<(String, shakedown_nemesis::fault::NodeFault)>,
+    orders: Vec<(String, NodeFault)>,
     start_ns: u64,
     outcomes: Vec<(String, Outcome)>,
     evidence: Vec<(String, String, String)>,
@@ -87,36 +95,43 @@ impl Nemesis {
         Nemesis { noop, nonce: AtomicU64::new(seed << 16), serial: AtomicU64::new(1) }
     }
 
-    /// Installs a fault on all its nodes at the same time.
+    /// Works out the orders for a fault and has the agents do ahead of time whatever takes time, so that
+    /// it strikes within milliseconds.
     ///
     /// # Errors
-    /// If the fault makes no sense on this cluster. A node that fails to install it is not an error
-    /// but part of the outcome.
+    /// If the fault makes no sense on this cluster, or an agent refuses it.
+    pub(crate) async fn prepare(&self, fleet: &Fleet, name: &str, fault: Fault) -> Result<PreparedFault, FleetError> {
+        let orders = plan::compile(&fault, &fleet.topology()).map_err(FleetError::Fault)?;
+        let id = format!("f{}", self.serial.fetch_add(1, Ordering::Relaxed));
+        let requests = orders.iter().map(|(node, order)| {
+            let body = RequestBody::Prepare { fault: id.clone(), order: order.clone(), noop: self.noop };
+            (node.clone(), body)
+        });
+        for (_, reply) in fleet.ask_all(requests.collect()).await {
+            reply?;
+        }
+        Ok(PreparedFault { name: name.to_owned(), id, fault, orders })
+    }
+
+    /// Installs a fault on all its nodes at the same time. A node that fails to install it is not an
+    /// error but part of the outcome.
     pub(crate) async fn install(
         &self,
         fleet: &Fleet,
-        name: &str,
-        fault: Fault,
+        prepared: PreparedFault,
         now_ns: impl Fn() -> u64,
-    ) -> Result<ActiveFault, FleetError> {
-        let orders = plan::compile(&fault, &fleet.topology()).map_err(FleetError::Fault)?;
-        let id = format!("f{}", self.serial.fetch_add(1, Ordering::Relaxed));
+    ) -> ActiveFault {
+        let PreparedFault { name, id, fault, orders } = prepared;
         let requests = orders.iter().map(|(node, order)| {
             let body = RequestBody::Install { fault: id.clone(), order: order.clone(), noop: self.noop };
             (node.clone(), body)
         });
         let replies = fleet.ask_all(requests.collect()).await;
-        let mut active = ActiveFault {
-            name: name.to_owned(),
-            id,
-            fault,
-            orders,
-            start_ns: now_ns(),
-            outcomes: Vec::new(),
-            evidence: Vec::new(),
-        };
+        let start_ns = now_ns();
+        let mut active =
+            ActiveFault { name, id, fault, orders, start_ns, outcomes: Vec::new(), evidence: Vec::new() };
         active.take(replies, "install");
-        Ok(active)
+        active
     }
 
     /// Shows a fault from outside, where that can be done: sends packets between the nodes concerned.

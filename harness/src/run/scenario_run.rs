@@ -289,11 +289,29 @@ async fn recover(scene: &Scene) -> Result<(), String> {
     }
 }
 
-/// How long writes waited, where the system measures it. A system that cannot say has none.
+/// What a system says of how long writes waited.
+#[derive(serde::Deserialize)]
+struct MeasuredPause {
+    count: u64,
+    p50_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+}
+
+/// How long writes waited, where the system measures it. A system that cannot say, or at which none
+/// waited, has none.
 async fn write_pause(scene: &Scene) -> Option<WritePause> {
     let spec = scene.system.write_pause.as_ref()?;
-    let (_, output) = command::run(&scene.fleet, &scene.deployment, spec, &BTreeMap::new()).await.ok()?;
-    serde_json::from_slice(&output.stdout).ok()
+    let (_, output) = command::run(&scene.fleet, &scene.deployment, &spec.command, &BTreeMap::new()).await.ok()?;
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let measured: MeasuredPause = serde_json::from_value(printed.pointer(&spec.pointer)?.clone()).ok()?;
+    let micros = |ms: f64| (ms * 1000.0).round() as u64;
+    (measured.count > 0).then(|| WritePause {
+        writes: measured.count,
+        p50_us: micros(measured.p50_ms),
+        p99_us: micros(measured.p99_ms),
+        max_us: micros(measured.max_ms),
+    })
 }
 
 /// Files of the scenario, relative to the run directory.

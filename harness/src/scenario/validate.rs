@@ -86,7 +86,7 @@ impl Scenario {
             if given.iter().filter(|g| **g).count() != 1 {
                 return Err(problem(trigger, "expected exactly one of `at`, `after`, `after_ops`, `phase`"));
             }
-            for names in after {
+            if let Some(names) = after {
                 for name in &names.get_ref().0 {
                     let item = name.strip_suffix(".start").unwrap_or(name);
                     if !items.contains(item) {

@@ -49,8 +49,8 @@ pub struct System {
     pub action: BTreeMap<String, CommandSpec>,
     /// Prints, from the system's own records, which documents must be lost without its safety net.
     pub predict: Option<PredictSpec>,
-    /// Prints how long writes waited, as JSON `{"writes":, "p50_us":, "p99_us":, "max_us":}`.
-    pub write_pause: Option<CommandSpec>,
+    /// Prints how long writes waited.
+    pub write_pause: Option<PauseSpec>,
     /// Prints nothing and succeeds once the system has recovered from its faults.
     pub healthy: Option<CommandSpec>,
 }
@@ -104,6 +104,16 @@ pub struct CommandSpec {
     pub within: HumanDuration,
 }
 
+/// A command that prints, as JSON, how long writes waited for a cutover.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseSpec {
+    /// The command.
+    pub command: CommandSpec,
+    /// JSON pointer to an object `{"count":, "p50_ms":, "p99_ms":, "max_ms":}` in what it prints.
+    pub pointer: String,
+}
+
 /// How losses are predicted from the system's own records: run on the control machine.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,9 +122,14 @@ pub struct PredictSpec {
     pub service: String,
     /// Its kept files that are the records.
     pub files: Vec<String>,
-    /// Program and arguments; `files` is the list of kept files of that service, `bin.NAME` the local program.
-    /// Prints a JSON line `{"id": DOCUMENT, "expect": "lost" | "stale" | "resurrected" | "maybe"}` for each.
+    /// Program and arguments; `files` are those files, `bin.NAME` is the local program. Prints a JSON line
+    /// for each document: `{"id": DOCUMENT, "expect": "lost" | "stale" | "resurrected"}`, or with `"expect":
+    /// "maybe"` if the records cannot tell whether a failed write arrived, and then `"cause"` (how it failed)
+    /// and `"kind"` (what is expected if it did not arrive; `none` for nothing).
     pub argv: Vec<String>,
+    /// Causes of failure that, with the faults of this harness, mean that a write did not arrive.
+    #[serde(default)]
+    pub not_applied: Vec<String>,
 }
 
 /// How clients speak to the system.

@@ -1,0 +1,82 @@
+//! Time from the moment a fault is due to its effect on 5 nodes at once.
+//!
+//! A partition between one node and the four others is installed and undone again and again. What is
+//! measured is the time from the order to the last agent's answer, which comes after the rules are in
+//! force: an upper bound on the time to the effect. Exits non-zero if the 99th percentile is 20 ms or more.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use shakedown::cluster::{ClusterSpec, LocalCluster};
+use shakedown::control::{AgentLink, LinkOptions, SshRemote};
+use shakedown_nemesis::fault::Fault;
+use shakedown_nemesis::plan::{Topology, compile};
+use shakedown_nemesis::protocol::{Reply, RequestBody};
+
+const NODES: usize = 5;
+const ROUNDS: usize = 300;
+const LIMIT: Duration = Duration::from_millis(20);
+
+fn main() -> ExitCode {
+    let shakedown = std::path::Path::new(env!("CARGO_BIN_EXE_shakedown"));
+    let agent = shakedown.with_file_name("shakedown-agent");
+    assert!(agent.is_file(), "{} is missing: run `make build` first", agent.display());
+    let mut spec = ClusterSpec::new("bench-fault-latency", NODES);
+    spec.launcher = Some(shakedown.to_owned());
+    let cluster = LocalCluster::up(spec).expect("a local cluster");
+    let access = cluster.access();
+    let topology: Topology = cluster
+        .nodes()
+        .iter()
+        .map(|node| (node.name.clone(), node.host.parse().expect("local nodes are named by address")))
+        .collect();
+    let (notices, _inbox) = tokio::sync::mpsc::unbounded_channel();
+    let links: Vec<AgentLink> = cluster
+        .nodes()
+        .iter()
+        .map(|node| {
+            let remote = SshRemote::new(node, &access).expect("access");
+            let options = LinkOptions::new("bench");
+            AgentLink::open(&remote, &agent, &options, notices.clone()).expect("an agent").0
+        })
+        .collect();
+    let fault = Fault::Partition {
+        from: vec!["n1".to_owned()],
+        to: (2..=NODES).map(|n| format!("n{n}")).collect(),
+        one_way: false,
+    };
+    let orders = compile(&fault, &topology).expect("a partition of known nodes");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut latencies: Vec<Duration> = (0..ROUNDS)
+        .map(|round| {
+            let name = format!("f{round}");
+            let due = Instant::now();
+            let installed = orders.iter().map(|(node, order)| {
+                let link = links.iter().find(|link| link.node() == node).expect("orders are for these nodes");
+                link.call(RequestBody::Install { fault: name.clone(), order: order.clone(), noop: false })
+            });
+            let replies = runtime.block_on(join_all(installed.collect::<Vec<_>>()));
+            let latency = due.elapsed();
+            for reply in replies {
+                assert!(matches!(reply, Ok(Reply::Fault(_))), "not installed: {reply:?}");
+            }
+            let undone = links.iter().map(|link| link.call(RequestBody::Undo { fault: name.clone() }));
+            runtime.block_on(join_all(undone.collect::<Vec<_>>()));
+            latency
+        })
+        .collect();
+    for link in links {
+        link.close();
+    }
+    cluster.down().expect("the cluster goes down");
+    latencies.sort();
+    let at = |share: f64| latencies[((ROUNDS - 1) as f64 * share) as usize];
+    println!(
+        "fault latency on {NODES} nodes, {ROUNDS} rounds: p50 {:.1?}, p99 {:.1?}, max {:.1?}",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+    if at(0.99) < LIMIT { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
