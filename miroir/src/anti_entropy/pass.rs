@@ -149,7 +149,10 @@ async fn compare(
         match found {
             Ok(found) if found == 0 || !cluster.config.repairs() => return Ok(repaired + found),
             // Compared again, until nothing is found.
-            Ok(found) => repaired += found,
+            Ok(found) => {
+                patience.renew();
+                repaired += found;
+            }
             Err(error) => patience.or_give_up(error).await?,
         }
     }

@@ -64,8 +64,13 @@ async fn complete(
         )
         .await
         {
-            Ok(0) => return Ok(copied),
+            Ok(0) => {
+                // Writers wait meanwhile: the next shard must not pay for this one's failures.
+                patience.renew();
+                return Ok(copied);
+            }
             Ok(missing) => {
+                patience.renew();
                 copied += missing;
                 cluster
                     .coordinator

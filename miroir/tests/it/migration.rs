@@ -50,21 +50,33 @@ async fn phases_come_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_that_fail_on_the_new_owner_are_completed_by_the_delta_pass() {
-    let cluster = Cluster::start(3, 2, "[migration]\nphase_settle_ms = 300\npage_size = 100");
+    let cluster = Cluster::start(3, 2, "[migration]\npage_size = 100");
     let proxy = Proxy::to(&cluster.nodes[2].address).await;
     proxy.reset_share(100);
     let mut known = preload(&cluster.http, &cluster.address, 2000).await;
     let load = Load::start(&cluster.http, &cluster.address, 8);
-    cluster.migrate_to(3, Some(proxy.address), true).await;
-    cluster.router.wait_for_phase("cutover_activate");
-    proxy.reset_share(0);
+    cluster.migrate_to(3, Some(proxy.address), false).await;
+    cluster.router.wait_for_event("copy_done");
+    let before = proxy.resets();
+    // No page will bring what fails from here on.
+    for i in 0..300 {
+        let id = format!("late-{i}");
+        known
+            .send(&cluster.http, &cluster.address, &id, Some(1))
+            .await;
+    }
+    assert!(proxy.resets() > before, "no late write failed on NEW");
+    cluster
+        .post("/_miroir/migrations/1/cutover", json!({}))
+        .await;
     cluster.router.wait_for_phase("complete");
     known.merge(load.end().await);
-    assert!(proxy.resets() > 20);
-    let delta = cluster.router.wait_for_event("delta_done")["copied"]
-        .as_u64()
-        .unwrap();
-    assert!(delta > 0, "no write failed on NEW alone");
+    assert!(
+        cluster.router.wait_for_event("delta_done")["copied"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
     known.assert_intact(&cluster.http, &cluster.address).await;
 }
 
