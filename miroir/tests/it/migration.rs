@@ -18,10 +18,9 @@ async fn a_migration_under_load_loses_nothing_and_leaves_nothing_behind() {
     assert_eq!(known.unknown, 0, "{known:?}");
     assert!(!cluster.held_by(3).await.is_empty());
     cluster.assert_nothing_misplaced().await;
-    let waits = cluster.get("/_miroir/status").await["write_wait"]["count"]
-        .as_u64()
-        .unwrap();
-    assert!(waits > 0, "no write met the cutover");
+    let waits = cluster.get("/_miroir/status").await["write_wait"].clone();
+    // Three phases hold writes, each for at least 100 ms; a writer is never away for so long.
+    assert!(waits["max_ms"].as_f64().unwrap() >= 100.0, "{waits}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
