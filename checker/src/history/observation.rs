@@ -14,6 +14,8 @@ pub enum Placement {
     FormerOwner,
     /// On a node that never owned the shard.
     Stranger,
+    /// On a node that is about to own the shard: a copy in the making, of which nothing is expected yet.
+    Joining,
 }
 
 /// What a source said.

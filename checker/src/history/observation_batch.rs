@@ -7,11 +7,12 @@ use arrow_array::{Array, PrimitiveArray, RecordBatch, StringArray};
 use super::{Observation, Placement, Seen};
 
 /// Values of the `placement` column; a row's dictionary index is its position here.
-pub(super) const PLACEMENTS: [(&str, Placement); 4] = [
+pub(super) const PLACEMENTS: [(&str, Placement); 5] = [
     ("routed", Placement::Routed),
     ("owner", Placement::Owner),
     ("former_owner", Placement::FormerOwner),
     ("stranger", Placement::Stranger),
+    ("joining", Placement::Joining),
 ];
 
 /// Values of the `seen` column, likewise.

@@ -166,13 +166,14 @@ impl LossJudge {
         key.said |= match placement {
             Placement::Routed => said::ROUTED,
             Placement::Owner => said::ON_OWNER,
-            Placement::FormerOwner | Placement::Stranger => 0,
+            Placement::FormerOwner | Placement::Stranger | Placement::Joining => 0,
         };
         key.said |= match (placement, content) {
             (_, Some(Content::Phantom)) => said::PHANTOM,
             (Placement::FormerOwner, _) => said::LEFT_BEHIND,
             (Placement::Stranger, _) => said::MISPLACED,
             (_, None) => said::CORRUPTED,
+            (Placement::Joining, Some(_)) => 0,
             (_, Some(Content::Acknowledged)) => 0,
             (Placement::Routed, Some(Content::Indeterminate)) => said::ROUTED_INDETERMINATE,
             (Placement::Owner, Some(Content::Indeterminate)) => said::OWNER_INDETERMINATE,

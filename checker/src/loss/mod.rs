@@ -27,6 +27,7 @@
 //! | wrong checksum or form | front door, owner | corrupted |
 //! | any other document | former owner | left behind (its content may well be old: nobody updates it) |
 //! | any other document | node that never owned the shard | misplaced |
+//! | any other document | node about to own the shard | fine: a copy in the making |
 //! | nothing | front door | lost, unless permitted |
 //! | nothing | on every owner, if there is no word from the front door | lost, unless permitted |
 //! | nothing | on one owner, while the front door or another owner has it | fine: whether enough copies exist is another question |

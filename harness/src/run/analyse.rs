@@ -33,6 +33,8 @@ pub(crate) struct Input {
     /// The scenario's directory.
     pub(crate) dir: PathBuf,
     pub(crate) taken: Vec<CheckpointTaken>,
+    /// Checkpoints at which loss is expected: there it is compared with the system's records.
+    pub(crate) loss_expected: BTreeSet<String>,
     /// Load stages that ran.
     pub(crate) stages: Vec<Span>,
     pub(crate) system: System,
@@ -41,6 +43,7 @@ pub(crate) struct Input {
 }
 
 /// What the analysis gives.
+#[derive(Default)]
 pub(crate) struct Analysis {
     pub(crate) checkpoints: Vec<CheckpointResult>,
     pub(crate) stages: Vec<StageResult>,
@@ -54,6 +57,10 @@ pub(crate) struct Analysis {
 pub(crate) fn analyse(input: Input) -> Analysis {
     let mut errors = Vec::new();
     let history = input.dir.join("history");
+    if !history.is_dir() {
+        // The system was never started: there is an error already that says why.
+        return Analysis::default();
+    }
     let predictions = match predict(&input) {
         Some(Ok(predictions)) => Some(predictions),
         Some(Err(error)) => {
@@ -67,7 +74,8 @@ pub(crate) fn analyse(input: Input) -> Analysis {
         // Every anomaly is needed to compare with the predictions; the results keep some.
         match check_dir(&history, &taken.observations, usize::MAX) {
             Ok(mut loss) => {
-                let explained = predictions.as_ref().map(|p| p.explain(&bad_keys(&loss)));
+                let compared = predictions.as_ref().filter(|_| input.loss_expected.contains(&taken.name));
+                let explained = compared.map(|p| p.explain(&bad_keys(&loss)));
                 let omitted = loss.anomalies.len().saturating_sub(ANOMALIES_KEPT);
                 loss.anomalies.truncate(ANOMALIES_KEPT);
                 loss.anomalies_omitted += omitted as u64;

@@ -218,8 +218,15 @@ impl Deployment {
                 continue;
             }
             let log = (placed.log.clone(), dir.join(format!("{}.log", placed.spec.name)));
-            let kept = placed.spec.keep.iter().map(|name| (format!("{}/{name}", placed.dir), dir.join(name)));
-            for (remote, target) in std::iter::once(log).chain(kept) {
+            let mut files = vec![log];
+            for name in &placed.spec.keep {
+                let remote = format!("{}/{name}", placed.dir);
+                // A file that the service has not made yet is none of its records.
+                if exists(fleet, &placed.node.name, &remote).await {
+                    files.push((remote, dir.join(name)));
+                }
+            }
+            for (remote, target) in files {
                 let copied = match fleet.node(&placed.node.name) {
                     Ok(node) => node.download(&remote, &target).await.map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
@@ -238,5 +245,13 @@ impl Deployment {
             node.exec(&format!("rm -rf {}", self.root)).await?;
         }
         Ok(())
+    }
+}
+
+/// Whether a file is there; true if that cannot be told, so that the failure shows when it is copied.
+async fn exists(fleet: &Fleet, node: &str, path: &str) -> bool {
+    match fleet.node(node) {
+        Ok(node) => node.exec(&format!("test -e {path}")).await.map_or(true, |output| output.success()),
+        Err(_) => true,
     }
 }

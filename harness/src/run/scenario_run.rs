@@ -156,6 +156,7 @@ impl ScenarioRun<'_> {
             Err(error) => return (Err(error_chain(&error)), None),
         };
         let progress = Progress::new(&self.plan.scenario);
+        progress.phase("load");
         let shown = tokio::spawn(progress.clone().show(sink));
         let mut conducted = conduct(scene.clone(), inbox, self.interrupt.clone(), progress.clone()).await;
         progress.phase("final read");
@@ -211,6 +212,7 @@ impl ScenarioRun<'_> {
         });
         let input = analyse::Input {
             dir: self.dir.clone(),
+            loss_expected: self.scenario.loss_expected(),
             taken,
             stages,
             system: self.system.clone(),

@@ -7,7 +7,7 @@ mod catalogue;
 mod parse;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -365,6 +365,13 @@ impl FaultItem {
 }
 
 impl Scenario {
+    /// The checkpoints, `final` included, at which loss is expected.
+    pub fn loss_expected(&self) -> BTreeSet<String> {
+        let earlier = self.checkpoint.iter().map(|c| (c.name.get_ref().as_str(), c.loss));
+        let all = earlier.chain([("final", self.expect.loss)]);
+        all.filter(|(_, loss)| *loss == Loss::Some).map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// Nodes it needs.
     pub fn nodes_needed(&self) -> usize {
         self.roles.get_ref().iter().map(|r| r.nodes).sum()

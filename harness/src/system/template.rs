@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -59,6 +59,12 @@ impl TemplateContext {
                 .build()
                 .map_err(|error| TemplateError { template: template.to_owned(), message: error.to_string() })?,
         );
+        // As TOML, YAML and JSON spell it, not as the template language does.
+        environment.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
+            (ValueKind::Bool, true) => Ok(out.write_str("true")?),
+            (ValueKind::Bool, false) => Ok(out.write_str("false")?),
+            _ => minijinja::escape_formatter(out, state, value),
+        });
         environment
             .render_str(template, Serde(self))
             .map_err(|error| TemplateError { template: template.to_owned(), message: error.to_string() })
@@ -78,5 +84,40 @@ impl TemplateContext {
             }
         }
         Ok(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> TemplateContext {
+        TemplateContext {
+            nodes: BTreeMap::new(),
+            bin: BTreeMap::from([("miroir".to_owned(), "/bin/miroir".to_owned())]),
+            settings: serde_json::json!({ "safe": false, "pages": 3 }),
+            dir: "/var/lib/x".to_owned(),
+            node: None,
+            with: BTreeMap::new(),
+            files: vec!["a".to_owned(), "b".to_owned()],
+        }
+    }
+
+    #[test]
+    fn values_are_written_as_configuration_files_spell_them() {
+        let filled = context().fill("safe = {{ settings.safe }}\npages = {{ settings.pages }}\n").unwrap();
+        assert_eq!(filled, "safe = false\npages = 3\n");
+    }
+
+    #[test]
+    fn a_name_that_is_not_defined_is_an_error_that_shows_the_template() {
+        let error = context().fill("{{ settings.paegs }}").unwrap_err();
+        assert!(error.to_string().contains("settings.paegs"), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_files_becomes_as_many_arguments() {
+        let argv = ["{{ bin.miroir }}".to_owned(), "{{ files }}".to_owned()];
+        assert_eq!(context().fill_argv(&argv).unwrap(), ["/bin/miroir", "a", "b"]);
     }
 }

@@ -67,10 +67,22 @@ pub(crate) fn describe(cluster: &Cluster, migration: &Migration) -> Value {
 pub(crate) fn placement(cluster: &Cluster) -> Value {
     let address = |name: &String| cluster.peers.get(name).address().to_string();
     let shards: Vec<Value> = cluster.state.read(|s| {
+        let running = s.migrations.last().filter(|m| m.is_open());
         let rows = s.owners.iter().zip(&s.former).zip(0..);
         let row = |((owners, former), shard): ((&Vec<String>, &Vec<String>), u32)| {
             let addresses = |names: &[String]| names.iter().map(address).collect::<Vec<_>>();
-            json!({"shard": shard, "owners": addresses(owners), "former": addresses(former)})
+            // Its copy is in the making until the routing has switched.
+            let joining: Vec<String> = running
+                .filter(|m| m.moves.iter().any(|step| step.shard == shard) && !owners.contains(&m.to))
+                .map(|m| address(&m.to))
+                .into_iter()
+                .collect();
+            json!({
+                "shard": shard,
+                "owners": addresses(owners),
+                "former": addresses(former),
+                "joining": joining,
+            })
         };
         rows.map(row).collect()
     });

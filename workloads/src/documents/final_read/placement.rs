@@ -31,6 +31,9 @@ pub struct ShardPlacement {
     /// Addresses of the nodes that owned it once and no longer do.
     #[serde(default)]
     pub former: Vec<String>,
+    /// Addresses of the nodes that are about to own it: copies there are in the making.
+    #[serde(default)]
+    pub joining: Vec<String>,
 }
 
 /// A placement as seen from one node.
@@ -39,6 +42,7 @@ pub struct NodePlacement {
     shard_field: String,
     owned: HashSet<u64>,
     former: HashSet<u64>,
+    joining: HashSet<u64>,
 }
 
 impl PlacementTable {
@@ -53,6 +57,7 @@ impl PlacementTable {
             shard_field: self.shard_field.clone(),
             owned: shards_of(|shard| &shard.owners),
             former: shards_of(|shard| &shard.former),
+            joining: shards_of(|shard| &shard.joining),
         }
     }
 
@@ -76,6 +81,7 @@ impl NodePlacement {
     pub(super) fn of(&self, document: &Value) -> Placement {
         match document.get(&self.shard_field).and_then(Value::as_u64) {
             Some(shard) if self.owned.contains(&shard) => Placement::Owner,
+            Some(shard) if self.joining.contains(&shard) => Placement::Joining,
             Some(shard) if self.former.contains(&shard) => Placement::FormerOwner,
             _ => Placement::Stranger,
         }
