@@ -199,6 +199,7 @@ fn loses() -> ScenarioResults {
         explained: 41,
         unexplained: vec![],
         found_alive: vec![],
+        at_risk: Some(Rate::new(41, 2_050)),
     });
     scenario.checkpoints = vec![last];
     scenario.phases = phases;
@@ -325,6 +326,7 @@ fn fails() -> ScenarioResults {
         explained: 1,
         unexplained: vec![1_204],
         found_alive: vec![88],
+        at_risk: None,
     });
     scenario.checkpoints = vec![last];
     scenario

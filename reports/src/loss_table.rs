@@ -3,7 +3,7 @@
 use shakedown_checker::loss::LossReport;
 use shakedown_checker::rate::Rate;
 
-use crate::quantity::{count, counted};
+use crate::quantity::{count, counted, interval, share};
 use crate::results::{CheckpointResult, LossRow, ScenarioResults, SuiteResults};
 
 /// Rows in the order the scenarios ran.
@@ -110,7 +110,11 @@ fn explanation(checkpoint: &CheckpointResult) -> Option<String> {
     let explained = checkpoint.explained.as_ref()?;
     if explained.unexplained.is_empty() && explained.found_alive.is_empty() {
         let keys = counted(explained.explained, "loss", "losses");
-        return (explained.explained > 0).then(|| format!("{keys} accounted for by the records"));
+        let risk = explained.at_risk.map_or_else(String::new, |rate| {
+            let documents = counted(rate.trials, "document", "documents");
+            format!(": {} ({}) of {documents} at risk", share(&rate), interval(&rate))
+        });
+        return (explained.explained > 0).then(|| format!("{keys} accounted for by the records{risk}"));
     }
     Some("losses and records disagree".into())
 }

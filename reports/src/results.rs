@@ -160,7 +160,7 @@ pub struct CheckpointResult {
 }
 
 /// Losses against a prediction from the system's own records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explained {
     /// Lost or stale keys the records predict.
     pub predicted: u64,
@@ -170,6 +170,9 @@ pub struct Explained {
     pub unexplained: Vec<i64>,
     /// Predicted but found alive, at most 100 keys.
     pub found_alive: Vec<i64>,
+    /// Predicted and indeed lost or stale, out of the documents that the records say were at risk (those
+    /// written to both owners during a migration); null if the system does not tell how many were.
+    pub at_risk: Option<Rate>,
 }
 
 /// A fault and whether it happened.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use shakedown_checker::rate::Rate;
 use shakedown_reports::results::Explained;
 
 use super::deploy::{DeployError, Deployment};
@@ -39,6 +40,15 @@ pub(crate) async fn run(
 
 /// A line of the predictor.
 #[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    /// How many documents were at risk.
+    AtRisk { at_risk: u64 },
+    /// What is expected of one.
+    Prediction(Prediction),
+}
+
+#[derive(Debug, Deserialize)]
 struct Prediction {
     id: String,
     expect: Expected,
@@ -62,6 +72,8 @@ enum Expected {
 pub(crate) struct Predictions {
     certain: BTreeSet<i64>,
     maybe: BTreeSet<i64>,
+    /// Documents that could have been lost, if the records tell.
+    at_risk: Option<u64>,
 }
 
 /// Why there is no prediction.
@@ -101,10 +113,16 @@ pub(crate) fn predict(
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(PredictError::Failed { program, status: output.status, stderr });
     }
-    let mut predictions = Predictions { certain: BTreeSet::new(), maybe: BTreeSet::new() };
+    let mut predictions = Predictions { certain: BTreeSet::new(), maybe: BTreeSet::new(), at_risk: None };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let not_one = || PredictError::Line { line: line.to_owned() };
-        let prediction: Prediction = serde_json::from_str(line).map_err(|_| not_one())?;
+        let prediction = match serde_json::from_str(line).map_err(|_| not_one())? {
+            Line::AtRisk { at_risk } => {
+                predictions.at_risk = Some(at_risk);
+                continue;
+            }
+            Line::Prediction(prediction) => prediction,
+        };
         let key = parse_id(&prediction.id).ok_or_else(not_one)?;
         let did_not_arrive = prediction.cause.is_some_and(|cause| spec.not_applied.contains(&cause));
         match (prediction.expect, did_not_arrive, prediction.kind.as_deref()) {
@@ -130,9 +148,11 @@ impl Predictions {
     pub(crate) fn explain(&self, bad: &BTreeSet<i64>) -> Explained {
         let unexplained = bad.iter().filter(|key| !self.certain.contains(key) && !self.maybe.contains(key));
         let found_alive = self.certain.iter().filter(|key| !bad.contains(key));
+        let explained = self.certain.iter().filter(|key| bad.contains(key)).count() as u64;
         Explained {
             predicted: self.certain.len() as u64,
-            explained: self.certain.iter().filter(|key| bad.contains(key)).count() as u64,
+            explained,
+            at_risk: self.at_risk.filter(|n| *n >= explained).map(|n| Rate::new(explained, n)),
             unexplained: unexplained.take(KEYS_LISTED).copied().collect(),
             found_alive: found_alive.take(KEYS_LISTED).copied().collect(),
         }
@@ -145,10 +165,11 @@ mod tests {
 
     #[test]
     fn a_loss_nobody_predicted_and_a_predicted_one_found_alive_are_both_named() {
-        let predictions = Predictions { certain: [1, 2].into(), maybe: [3].into() };
+        let predictions = Predictions { certain: [1, 2].into(), maybe: [3].into(), at_risk: Some(10) };
         let explained = predictions.explain(&[2, 3, 4].into());
         assert_eq!(explained.unexplained, [4]);
         assert_eq!(explained.found_alive, [1]);
         assert_eq!((explained.predicted, explained.explained), (2, 1));
+        assert_eq!(explained.at_risk, Some(Rate::new(1, 10)));
     }
 }

@@ -94,11 +94,16 @@ pub(crate) async fn conduct(
         let now_ns = conductor.scene.clock.now_ns();
         let operations = conductor.scene.sink.totals().completed();
         let (steps, wake) = conductor.schedule.due(now_ns, operations);
+        let acted = !steps.is_empty();
         for step in steps {
             conductor.step(step).await;
         }
         if conductor.schedule.finished() || now_ns >= deadline_ns {
             break;
+        }
+        if acted {
+            // What has just begun may be what something else waits for.
+            continue;
         }
         let mut wake_ns = wake.unwrap_or(deadline_ns).min(deadline_ns);
         if conductor.schedule.watches_operations() {

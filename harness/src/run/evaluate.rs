@@ -112,9 +112,10 @@ fn exercised(expect: &Expect, record: &Record<'_>, checks: &mut Vec<CheckResult>
     }
 }
 
+/// Outcome and evidence, without the listing of rules that the evidence table has.
 fn fault_detail(fault: &FaultResult) -> String {
-    let evidence: Vec<String> =
-        fault.evidence.iter().map(|(node, what, seen)| format!("{node}: {what}: {seen}")).collect();
+    let telling = fault.evidence.iter().filter(|(_, what, _)| !what.starts_with("rules of table"));
+    let evidence: Vec<String> = telling.map(|(node, what, seen)| format!("{node}: {what}: {seen}")).collect();
     format!("{}; {}", fault.outcome, evidence.join("; "))
 }
 

@@ -218,7 +218,13 @@ impl ActiveFault {
                 Err(error) => failed(what, error.to_string()),
             };
             self.outcomes.push((node.clone(), outcome));
-            self.evidence.extend(evidence.into_iter().map(|e| (node.clone(), e.what, e.seen)));
+            for Evidence { what, seen } in evidence {
+                let item = (node.clone(), what, seen);
+                // An agent repeats at the end what it saw at the beginning.
+                if !self.evidence.contains(&item) {
+                    self.evidence.push(item);
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 //! and that makes a difference, the verdict is `maybe`, with `kind` and `cause`: what is true if it was not applied.
 //! Records lost with a crash of the router make the prediction incomplete.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::BufRead as _;
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ pub(crate) struct Expectation {
     pub(crate) migration: u64,
 }
 
-/// Prints one JSON line per document that is not expected to survive.
+/// Prints how many documents were at risk, then one JSON line per document that is not expected to survive.
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     let mut damaged = 0_u64;
@@ -61,10 +61,20 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
     if damaged > 0 {
         eprintln!("{damaged} damaged lines were skipped: the prediction may be incomplete");
     }
+    println!("{}", serde_json::json!({ "at_risk": at_risk(&lines) }));
     for expectation in predict(lines) {
         println!("{}", serde_json::to_string(&expectation)?);
     }
     Ok(())
+}
+
+/// Documents of which OLD acknowledged a write while NEW was written, too: each could have failed on NEW.
+fn at_risk(lines: &[Line]) -> usize {
+    let written = lines.iter().filter_map(|line| match line {
+        Line::Write(w) if w.old_ok => Some((w.migration, &w.id)),
+        _ => None,
+    });
+    written.collect::<BTreeSet<_>>().len()
 }
 
 /// What follows from the records; in order of migration and key.
