@@ -97,7 +97,7 @@ pub(super) struct NodeArgs {
     /// File with one node per line; `#` starts a comment
     #[arg(long, value_name = "FILE")]
     pub(super) nodes_file: Option<PathBuf>,
-    /// User on the nodes (default: as in ~/.ssh/config, else root)
+    /// User on the nodes (default: as in ~/.ssh/config, else your own)
     #[arg(long)]
     pub(super) user: Option<String>,
     /// SSH port (default: as in ~/.ssh/config, else 22)
@@ -117,7 +117,10 @@ pub(super) struct NodeArgs {
     pub(super) known_hosts: Option<PathBuf>,
     /// Add the key of a node that is not in the known hosts file yet (a changed key is still refused)
     #[arg(long)]
-    pub(super) accept_new: bool,
+    pub(super) accept_new_host_keys: bool,
+    /// SSH client configuration; `none` for none (default: ~/.ssh/config)
+    #[arg(long, value_name = "FILE")]
+    pub(super) ssh_config: Option<PathBuf>,
 }
 
 /// Arguments of `heal`.

@@ -51,11 +51,14 @@ impl Ground {
             key: args.key.clone(),
             agent: args.agent,
             sudo: args.sudo,
-            accept_new: args.accept_new,
+            accept_new: args.accept_new_host_keys,
             ..Access::default()
         };
         if let Some(known_hosts) = &args.known_hosts {
             access.known_hosts = PathBuf::clone(known_hosts);
+        }
+        if let Some(config) = &args.ssh_config {
+            access.ssh_config = (config.as_os_str() != "none").then(|| config.clone());
         }
         Ok(Some(Ground { nodes, access, cluster: None }))
     }

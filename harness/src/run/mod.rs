@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use shakedown_reports::results::{SCHEMA_VERSION, SuiteResults, Verdict};
 use shakedown_workloads::stop::StopSignal;
 
@@ -25,7 +26,7 @@ pub use analyse::{AnalyseError, check_scenario_dir, describe};
 pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
 
-use crate::control::{Access, ControlError, NodeAddress, SshRemote};
+use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote};
 use crate::plan::{Plan, PlanError};
 use crate::rundir::{RunDir, RunDirError};
 use crate::scenario::Scenario;
@@ -83,6 +84,9 @@ pub enum RunError {
         /// Why not.
         reason: String,
     },
+    /// Some nodes cannot be used.
+    #[error("{}", .0.join("\n       "))]
+    Nodes(Vec<String>),
     /// The report.
     #[error(transparent)]
     Report(#[from] shakedown_reports::ReportError),
@@ -121,7 +125,6 @@ fn resolve(node: &NodeAddress) -> Result<IpAddr, RunError> {
 pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     let started = Instant::now();
     let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let dir = RunDir::create(&request.out, &request.name, request.seed)?;
     let mut remotes = Vec::new();
     let mut addresses = Vec::new();
     for node in &request.nodes {
@@ -129,6 +132,11 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         addresses.push(resolve(node)?);
     }
     let agent = deploy::local_binary("shakedown-agent", &request.binaries)?;
+    for program in request.systems.iter().filter(|s| uses(&request, s)).flat_map(|s| &s.upload) {
+        deploy::local_binary(program, &request.binaries)?;
+    }
+    preflight(&remotes).await?;
+    let dir = RunDir::create(&request.out, &request.name, request.seed)?;
     let mut results = SuiteResults {
         schema_version: SCHEMA_VERSION,
         shakedown_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -178,6 +186,24 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     }
     let report = shakedown_reports::render::render_run(&results, dir.root())?;
     Ok(RunOutcome { results, dir: dir.root().to_owned(), report })
+}
+
+fn uses(request: &RunRequest, system: &System) -> bool {
+    request.scenarios.iter().any(|(scenario, _)| *scenario.system.get_ref() == system.name)
+}
+
+/// Logs in to every node before anything is touched, so that all that is wrong is said at once.
+async fn preflight(remotes: &[Arc<SshRemote>]) -> Result<(), RunError> {
+    let asked = remotes.iter().map(|remote| {
+        let remote = remote.clone();
+        fleet::blocking(move || match remote.run("id -u") {
+            Ok(user) if user == "0" => Ok(()),
+            Ok(_) => Err(format!("{}: not root there: log in as root, or pass --sudo", remote.node())),
+            Err(error) => Err(error.to_string()),
+        })
+    });
+    let problems: Vec<String> = join_all(asked).await.into_iter().filter_map(Result::err).collect();
+    if problems.is_empty() { Ok(()) } else { Err(RunError::Nodes(problems)) }
 }
 
 fn worst(results: &SuiteResults) -> Verdict {
