@@ -26,6 +26,9 @@ pub(super) enum Command {
     Report {
         /// The run directory
         run: PathBuf,
+        /// Write the report to this file instead, its plots and results beside it
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
     /// Check a recorded history again, without a cluster
     #[command(after_help = EXIT_CODES)]

@@ -10,6 +10,7 @@ mod list;
 mod report;
 mod run;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,6 +32,17 @@ impl Failure {
         Failure::Usage(error.to_string())
     }
 
+    /// What stands in a file is the person's to mend; the causes say what it is.
+    fn chain(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Failure::Usage(text)
+    }
+
     fn harness(error: impl std::fmt::Display) -> Self {
         Failure::Harness(error.to_string())
     }
@@ -47,13 +59,15 @@ pub fn main() -> ExitCode {
             return if asked_for { ExitCode::SUCCESS } else { Exit::Usage.into() };
         }
     };
-    // What a killed run left of its local cluster goes now, whatever the command is.
-    if let Err(error) = crate::cluster::reap_stale() {
+    // What a killed run left of its local cluster goes now, whatever the command is. Only root has any.
+    if nix::unistd::geteuid().is_root()
+        && let Err(error) = crate::cluster::reap_stale()
+    {
         eprintln!("warning: {error}");
     }
     let ended = match cli.command {
         Command::Run(args) => run::run(args),
-        Command::Report { run } => report::report(&run),
+        Command::Report { run, to } => report::report(&run, to.as_deref()),
         Command::Check { history, json } => check::check(&history, json),
         Command::Export { history } => check::export(&history),
         Command::List => list::list(),
@@ -71,4 +85,12 @@ pub fn main() -> ExitCode {
         }
     });
     exit.into()
+}
+
+/// Prints to standard output; a reader that has seen enough (`| head`) is no error.
+fn say(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::harness(error)),
+        _ => Ok(()),
+    }
 }

@@ -2,14 +2,22 @@
 
 use std::path::Path;
 
-use super::Failure;
+use shakedown_reports::{console, render, results_file};
+
+use super::{Failure, say};
 use super::exit::Exit;
 
-pub(super) fn report(run: &Path) -> Result<Exit, Failure> {
-    let results = shakedown_reports::results_file::load(&run.join("results.json")).map_err(Failure::usage)?;
-    let report = shakedown_reports::render::render_run(&results, run).map_err(Failure::harness)?;
-    print!("{}", shakedown_reports::console::summary(&results));
-    println!("\nreport: {}", report.display());
+pub(super) fn report(run: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
+    let results = results_file::load(&run.join(results_file::FILE_NAME)).map_err(Failure::chain)?;
+    let report = match to {
+        None => render::render_run(&results, run).map_err(Failure::chain)?,
+        Some(file) => {
+            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            results_file::save(&results, &file.with_extension("json")).map_err(Failure::chain)?;
+            render::render_report(&results, file, &format!("{stem}_plots")).map_err(Failure::chain)?
+        }
+    };
+    say(&format!("{}\nreport: {}\n", console::summary(&results), report.display()))?;
     let harness_failed = results.scenarios.iter().any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(results.verdict, harness_failed))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use shakedown_workloads::stop::{Stopper, stop_pair};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::{Failure, say};
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::ground::Ground;
@@ -61,9 +61,12 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
         eprintln!("warning: {error}");
     }
     let outcome = outcome.map_err(Failure::harness)?;
-    print!("{}", shakedown_reports::console::summary(&outcome.results));
-    println!("\nreport: {}", outcome.report.display());
-    println!("repeat: {}", outcome.results.command);
+    say(&format!(
+        "{}\nreport: {}\nrepeat: {}\n",
+        shakedown_reports::console::summary(&outcome.results),
+        outcome.report.display(),
+        outcome.results.command
+    ))?;
     let harness_failed = outcome.results.scenarios.iter().any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(outcome.results.verdict, harness_failed))
 }
