@@ -21,7 +21,11 @@ const LIMIT: Duration = Duration::from_millis(20);
 fn main() -> ExitCode {
     let shakedown = std::path::Path::new(env!("CARGO_BIN_EXE_shakedown"));
     let agent = shakedown.with_file_name("shakedown-agent");
-    assert!(agent.is_file(), "{} is missing: run `make build` first", agent.display());
+    assert!(
+        agent.is_file(),
+        "{} is missing: run `make build` first",
+        agent.display()
+    );
     let mut spec = ClusterSpec::new("bench-fault-latency", NODES);
     spec.launcher = Some(shakedown.to_owned());
     let cluster = LocalCluster::up(spec).expect("a local cluster");
@@ -29,7 +33,12 @@ fn main() -> ExitCode {
     let topology: Topology = cluster
         .nodes()
         .iter()
-        .map(|node| (node.name.clone(), node.host.parse().expect("local nodes are named by address")))
+        .map(|node| {
+            (
+                node.name.clone(),
+                node.host.parse().expect("local nodes are named by address"),
+            )
+        })
         .collect();
     let (notices, _inbox) = tokio::sync::mpsc::unbounded_channel();
     let links: Vec<AgentLink> = cluster
@@ -38,7 +47,9 @@ fn main() -> ExitCode {
         .map(|node| {
             let remote = SshRemote::new(node, &access).expect("access");
             let options = LinkOptions::new("bench");
-            AgentLink::open(&remote, &agent, &options, notices.clone()).expect("an agent").0
+            AgentLink::open(&remote, &agent, &options, notices.clone())
+                .expect("an agent")
+                .0
         })
         .collect();
     let fault = Fault::Partition {
@@ -53,15 +64,29 @@ fn main() -> ExitCode {
             let name = format!("f{round}");
             let due = Instant::now();
             let installed = orders.iter().map(|(node, order)| {
-                let link = links.iter().find(|link| link.node() == node).expect("orders are for these nodes");
-                link.call(RequestBody::Install { fault: name.clone(), order: order.clone(), noop: false })
+                let link = links
+                    .iter()
+                    .find(|link| link.node() == node)
+                    .expect("orders are for these nodes");
+                link.call(RequestBody::Install {
+                    fault: name.clone(),
+                    order: order.clone(),
+                    noop: false,
+                })
             });
             let replies = runtime.block_on(join_all(installed.collect::<Vec<_>>()));
             let latency = due.elapsed();
             for reply in replies {
-                assert!(matches!(reply, Ok(Reply::Fault(_))), "not installed: {reply:?}");
+                assert!(
+                    matches!(reply, Ok(Reply::Fault(_))),
+                    "not installed: {reply:?}"
+                );
             }
-            let undone = links.iter().map(|link| link.call(RequestBody::Undo { fault: name.clone() }));
+            let undone = links.iter().map(|link| {
+                link.call(RequestBody::Undo {
+                    fault: name.clone(),
+                })
+            });
             runtime.block_on(join_all(undone.collect::<Vec<_>>()));
             latency
         })
@@ -78,5 +103,9 @@ fn main() -> ExitCode {
         at(0.99),
         at(1.0)
     );
-    if at(0.99) < LIMIT { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if at(0.99) < LIMIT {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

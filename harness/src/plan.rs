@@ -44,7 +44,9 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Too few nodes.
-    #[error("scenario `{scenario}` needs {needed} nodes ({roles}), {given} given; add nodes or use `--local {needed}`")]
+    #[error(
+        "scenario `{scenario}` needs {needed} nodes ({roles}), {given} given; add nodes or use `--local {needed}`"
+    )]
     TooFewNodes {
         /// The scenario.
         scenario: String,
@@ -56,7 +58,9 @@ pub enum PlanError {
         given: usize,
     },
     /// A setting the system does not have.
-    #[error("scenario `{scenario}`: system `{system}` has no setting `{setting}`; expected one of {known}")]
+    #[error(
+        "scenario `{scenario}`: system `{system}` has no setting `{setting}`; expected one of {known}"
+    )]
     UnknownSetting {
         /// The scenario.
         scenario: String,
@@ -92,7 +96,10 @@ impl Plan {
         let name = scenario.name.get_ref();
         let roles = scenario.roles.get_ref();
         if nodes.len() < scenario.nodes_needed() {
-            let roles: Vec<String> = roles.iter().map(|r| format!("{} {}", r.nodes, r.role.get_ref())).collect();
+            let roles: Vec<String> = roles
+                .iter()
+                .map(|r| format!("{} {}", r.nodes, r.role.get_ref()))
+                .collect();
             return Err(PlanError::TooFewNodes {
                 scenario: name.clone(),
                 needed: scenario.nodes_needed(),
@@ -113,7 +120,9 @@ impl Plan {
             }
             settings.insert(setting.clone(), value.clone());
         }
-        let dealt = roles.iter().flat_map(|r| std::iter::repeat_n(r.role.get_ref(), r.nodes));
+        let dealt = roles
+            .iter()
+            .flat_map(|r| std::iter::repeat_n(r.role.get_ref(), r.nodes));
         let nodes = nodes
             .iter()
             .zip(dealt)
@@ -129,7 +138,8 @@ impl Plan {
             scenario_text: text.to_owned(),
             seed,
             nodes,
-            settings: serde_json::to_value(settings).expect("TOML values are JSON values, but for dates as strings"),
+            settings: serde_json::to_value(settings)
+                .expect("TOML values are JSON values, but for dates as strings"),
             env: BTreeMap::new(),
             noop_faults: false,
         })
@@ -140,7 +150,10 @@ impl Plan {
     /// # Errors
     /// [`PlanError::NotAPlan`].
     pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let not_a_plan = |reason: String| PlanError::NotAPlan { path: path.display().to_string(), reason };
+        let not_a_plan = |reason: String| PlanError::NotAPlan {
+            path: path.display().to_string(),
+            reason,
+        };
         let text = std::fs::read_to_string(path).map_err(|error| not_a_plan(error.to_string()))?;
         serde_json::from_str(&text).map_err(|error| not_a_plan(error.to_string()))
     }
@@ -149,7 +162,10 @@ impl Plan {
     pub fn roles(&self) -> BTreeMap<String, Vec<NodeRef>> {
         let mut roles: BTreeMap<String, Vec<NodeRef>> = BTreeMap::new();
         for node in &self.nodes {
-            let node_ref = NodeRef { name: node.name.clone(), address: node.address.clone() };
+            let node_ref = NodeRef {
+                name: node.name.clone(),
+                address: node.address.clone(),
+            };
             roles.entry(node.role.clone()).or_default().push(node_ref);
         }
         roles

@@ -22,11 +22,17 @@ impl RunDir {
     /// # Errors
     /// If it cannot be made.
     pub fn create(out: &Path, suite: &str, seed: u64) -> Result<Self, RunDirError> {
-        let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let stamp = jiff::Timestamp::now()
+            .strftime("%Y%m%dT%H%M%SZ")
+            .to_string();
         let parent = out.join(suite);
         make(&parent)?;
         for attempt in 1.. {
-            let name = if attempt == 1 { format!("{stamp}-{seed}") } else { format!("{stamp}-{seed}-{attempt}") };
+            let name = if attempt == 1 {
+                format!("{stamp}-{seed}")
+            } else {
+                format!("{stamp}-{seed}-{attempt}")
+            };
             let root = parent.join(name);
             match std::fs::create_dir(&root) {
                 Ok(()) => return Ok(RunDir { root }),
@@ -63,5 +69,8 @@ impl RunDir {
 }
 
 fn make(path: &Path) -> Result<(), RunDirError> {
-    std::fs::create_dir_all(path).map_err(|source| RunDirError { path: path.to_owned(), source })
+    std::fs::create_dir_all(path).map_err(|source| RunDirError {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -28,7 +28,10 @@ pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
     }
     if json {
         let all: std::collections::BTreeMap<_, _> = checkpoints.into_iter().collect();
-        println!("{}", serde_json::to_string_pretty(&all).map_err(Failure::harness)?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&all).map_err(Failure::harness)?
+        );
     }
     Ok(Exit::of_run(verdict, false))
 }

@@ -9,10 +9,17 @@ use crate::cluster::{self, ClusterSpec, LocalCluster};
 
 pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
     match command {
-        ClusterCommand::Up { nodes, name, subnet } => {
+        ClusterCommand::Up {
+            nodes,
+            name,
+            subnet,
+        } => {
             let mut spec = ClusterSpec::new(name, nodes);
             spec.detached = true;
-            spec.subnet = subnet.map(|text| text.parse()).transpose().map_err(Failure::usage)?;
+            spec.subnet = subnet
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(Failure::usage)?;
             let cluster = LocalCluster::up(spec).map_err(Failure::harness)?;
             for node in cluster.nodes() {
                 println!("{}\t{}", node.name, node.host);
@@ -21,11 +28,19 @@ pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
         ClusterCommand::Down { name } => cluster::down(&name).map_err(Failure::harness)?,
         ClusterCommand::List => {
             for info in cluster::list().map_err(Failure::harness)? {
-                let nodes: Vec<String> = info.nodes().iter().map(|n| format!("{} {}", n.name, n.host)).collect();
+                let nodes: Vec<String> = info
+                    .nodes()
+                    .iter()
+                    .map(|n| format!("{} {}", n.name, n.host))
+                    .collect();
                 println!("{}\t{}\t{}", info.name, info.subnet, nodes.join(", "));
             }
         }
-        ClusterCommand::Ssh { node, cluster, command } => return ssh(&cluster, &node, &command),
+        ClusterCommand::Ssh {
+            node,
+            cluster,
+            command,
+        } => return ssh(&cluster, &node, &command),
     }
     Ok(Exit::Valid)
 }
@@ -33,22 +48,44 @@ pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
 /// Becomes `ssh` to the node, with the cluster's key and known hosts.
 fn ssh(cluster: &str, node: &str, command: &[String]) -> Result<Exit, Failure> {
     let clusters = cluster::list().map_err(Failure::harness)?;
-    let info = clusters.into_iter().find(|c| c.name == cluster).ok_or_else(|| {
-        Failure::Usage(format!("no local cluster `{cluster}` runs; `shakedown cluster list` shows those that do"))
-    })?;
+    let info = clusters
+        .into_iter()
+        .find(|c| c.name == cluster)
+        .ok_or_else(|| {
+            Failure::Usage(format!(
+                "no local cluster `{cluster}` runs; `shakedown cluster list` shows those that do"
+            ))
+        })?;
     let nodes = info.nodes();
     let address = nodes.iter().find(|n| n.name == node).ok_or_else(|| {
         let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
-        Failure::Usage(format!("cluster `{cluster}` has no node `{node}`; it has {}", names.join(", ")))
+        Failure::Usage(format!(
+            "cluster `{cluster}` has no node `{node}`; it has {}",
+            names.join(", ")
+        ))
     })?;
     let access = info.access();
     let mut ssh = std::process::Command::new("ssh");
-    ssh.args(["-F", "/dev/null", "-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR"]);
-    ssh.arg("-o").arg(format!("UserKnownHostsFile={}", access.known_hosts.display()));
+    ssh.args([
+        "-F",
+        "/dev/null",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "LogLevel=ERROR",
+    ]);
+    ssh.arg("-o").arg(format!(
+        "UserKnownHostsFile={}",
+        access.known_hosts.display()
+    ));
     if let Some(key) = &access.key {
         ssh.arg("-i").arg(key);
     }
-    ssh.arg(format!("root@{}", address.host)).arg("--").args(command);
+    ssh.arg(format!("root@{}", address.host))
+        .arg("--")
+        .args(command);
     let error = ssh.exec();
-    Err(Failure::Harness(format!("cannot run ssh: {error}; install openssh-client")))
+    Err(Failure::Harness(format!(
+        "cannot run ssh: {error}; install openssh-client"
+    )))
 }

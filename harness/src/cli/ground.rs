@@ -24,7 +24,11 @@ impl Ground {
         let name = format!("run-{}", std::process::id());
         let spec = ClusterSpec::new(name, args.local.unwrap_or(needed));
         let cluster = LocalCluster::up(spec).map_err(Failure::harness)?;
-        Ok(Ground { nodes: cluster.nodes().to_vec(), access: cluster.access(), cluster: Some(cluster) })
+        Ok(Ground {
+            nodes: cluster.nodes().to_vec(),
+            access: cluster.access(),
+            cluster: Some(cluster),
+        })
     }
 
     /// The nodes of the arguments, if they name nodes that exist already.
@@ -35,13 +39,18 @@ impl Ground {
                 .into_iter()
                 .find(|c| c.name == *name)
                 .ok_or_else(|| Failure::Usage(format!("no local cluster `{name}` runs; `shakedown cluster list` shows those that do")))?;
-            return Ok(Some(Ground { nodes: info.nodes(), access: info.access(), cluster: None }));
+            return Ok(Some(Ground {
+                nodes: info.nodes(),
+                access: info.access(),
+                cluster: None,
+            }));
         } else if let Some(list) = &args.nodes {
             parse_nodes(list).map_err(Failure::usage)?
         } else if let Some(file) = &args.nodes_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
-            parse_nodes_file(&text).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?
+            parse_nodes_file(&text)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?
         } else {
             return Ok(None);
         };
@@ -60,6 +69,10 @@ impl Ground {
         if let Some(config) = &args.ssh_config {
             access.ssh_config = (config.as_os_str() != "none").then(|| config.clone());
         }
-        Ok(Some(Ground { nodes, access, cluster: None }))
+        Ok(Some(Ground {
+            nodes,
+            access,
+            cluster: None,
+        }))
     }
 }

@@ -11,8 +11,9 @@ use crate::control::{AgentError, AgentLink, LinkOptions, SshRemote};
 use crate::run::local_binary;
 
 pub(super) fn heal(args: &HealArgs) -> Result<Exit, Failure> {
-    let ground = Ground::existing(&args.nodes)?
-        .ok_or_else(|| Failure::Usage("name the nodes: --nodes, --nodes-file or --cluster".to_owned()))?;
+    let ground = Ground::existing(&args.nodes)?.ok_or_else(|| {
+        Failure::Usage("name the nodes: --nodes, --nodes-file or --cluster".to_owned())
+    })?;
     let agent = local_binary("shakedown-agent", &BTreeMap::new()).map_err(Failure::harness)?;
     let mut failed = false;
     let healed: Vec<_> = thread::scope(|scope| {
@@ -25,14 +26,18 @@ pub(super) fn heal(args: &HealArgs) -> Result<Exit, Failure> {
                     let remote = SshRemote::new(node, access)?;
                     let (notices, _inbox) = tokio::sync::mpsc::unbounded_channel();
                     // A greeted agent undoes whatever is in the ledger.
-                    let (link, hello) = AgentLink::open(&remote, agent, &LinkOptions::new("heal"), notices)?;
+                    let (link, hello) =
+                        AgentLink::open(&remote, agent, &LinkOptions::new("heal"), notices)?;
                     link.close();
                     remote.close();
                     Ok(hello.healed)
                 })
             })
             .collect();
-        tasks.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        tasks
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect()
     });
     for (node, healed) in ground.nodes.iter().zip(healed) {
         match healed {
@@ -45,5 +50,9 @@ pub(super) fn heal(args: &HealArgs) -> Result<Exit, Failure> {
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
-    Ok(if failed { Exit::HarnessError } else { Exit::Valid })
+    Ok(if failed {
+        Exit::HarnessError
+    } else {
+        Exit::Valid
+    })
 }

@@ -34,13 +34,7 @@ impl Failure {
 
     /// What stands in a file is the person's to mend; the causes say what it is.
     fn chain(error: impl std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Failure::Usage(text)
+        Failure::Usage(crate::run::error_chain(&error))
     }
 
     fn harness(error: impl std::fmt::Display) -> Self {
@@ -55,8 +49,15 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // A closed terminal is no reason to fail differently.
             let _ = error.print();
-            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked_for { ExitCode::SUCCESS } else { Exit::Usage.into() };
+            let asked_for = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            return if asked_for {
+                ExitCode::SUCCESS
+            } else {
+                Exit::Usage.into()
+            };
         }
     };
     // What a killed run left of its local cluster goes now, whatever the command is. Only root has any.
@@ -90,7 +91,9 @@ pub fn main() -> ExitCode {
 /// Prints to standard output; a reader that has seen enough (`| head`) is no error.
 fn say(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::harness(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::harness(error))
+        }
         _ => Ok(()),
     }
 }

@@ -4,20 +4,28 @@ use std::path::Path;
 
 use shakedown_reports::{console, render, results_file};
 
-use super::{Failure, say};
 use super::exit::Exit;
+use super::{Failure, say};
 
 pub(super) fn report(run: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
     let results = results_file::load(&run.join(results_file::FILE_NAME)).map_err(Failure::chain)?;
     let report = match to {
         None => render::render_run(&results, run).map_err(Failure::chain)?,
         Some(file) => {
-            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let stem = file
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default();
             results_file::save(&results, &file.with_extension("json")).map_err(Failure::chain)?;
-            render::render_report(&results, file, &format!("{stem}_plots")).map_err(Failure::chain)?
+            render::render_report(&results, file, &format!("{stem}_plots"))
+                .map_err(Failure::chain)?
         }
     };
-    say(&format!("{}\nreport: {}\n", console::summary(&results), report.display()))?;
+    say(&format!(
+        "{}\nreport: {}\n",
+        console::summary(&results),
+        report.display()
+    ))?;
     let harness_failed = results.scenarios.iter().any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(results.verdict, harness_failed))
 }

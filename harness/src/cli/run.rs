@@ -7,10 +7,10 @@ use std::time::Duration;
 use shakedown_workloads::stop::{Stopper, stop_pair};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, say};
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::ground::Ground;
+use super::{Failure, say};
 use crate::plan::Plan;
 use crate::run::{self, RunRequest};
 use crate::scenario::{Catalogue, Scenario};
@@ -26,9 +26,18 @@ struct Chosen {
 pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
     let (name, chosen) = choose(&catalogue, &args.what)?;
-    let stored_seed = chosen.iter().find_map(|c| c.stored.as_ref().map(|plan| plan.seed));
-    let seed = args.seed.or(stored_seed).unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let needed = chosen.iter().map(|c| c.scenario.nodes_needed()).max().unwrap_or(0);
+    let stored_seed = chosen
+        .iter()
+        .find_map(|c| c.stored.as_ref().map(|plan| plan.seed));
+    let seed = args
+        .seed
+        .or(stored_seed)
+        .unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let needed = chosen
+        .iter()
+        .map(|c| c.scenario.nodes_needed())
+        .max()
+        .unwrap_or(0);
     if args.dry_run {
         return dry_run(&args, &catalogue, &chosen, needed, seed);
     }
@@ -67,7 +76,11 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
         outcome.report.display(),
         outcome.results.command
     ))?;
-    let harness_failed = outcome.results.scenarios.iter().any(|s| s.harness_error.is_some());
+    let harness_failed = outcome
+        .results
+        .scenarios
+        .iter()
+        .any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(outcome.results.verdict, harness_failed))
 }
 
@@ -77,17 +90,34 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
     for name in what {
         if name.ends_with(".json") {
             let plan = Plan::read(Path::new(name)).map_err(Failure::usage)?;
-            let scenario =
-                Scenario::parse(name, &plan.scenario_text, &catalogue.systems).map_err(Failure::usage)?;
-            chosen.push(Chosen { scenario, text: plan.scenario_text.clone(), stored: Some(plan) });
+            let scenario = Scenario::parse(name, &plan.scenario_text, &catalogue.systems)
+                .map_err(Failure::usage)?;
+            chosen.push(Chosen {
+                scenario,
+                text: plan.scenario_text.clone(),
+                stored: Some(plan),
+            });
         } else {
-            let selection = catalogue.select(std::slice::from_ref(name)).map_err(Failure::usage)?;
-            chosen.extend(selection.scenarios.into_iter().map(|(scenario, text)| Chosen { scenario, text, stored: None }));
+            let selection = catalogue
+                .select(std::slice::from_ref(name))
+                .map_err(Failure::usage)?;
+            chosen.extend(
+                selection
+                    .scenarios
+                    .into_iter()
+                    .map(|(scenario, text)| Chosen {
+                        scenario,
+                        text,
+                        stored: None,
+                    }),
+            );
         }
     }
     let name = match what {
         [one] if !one.ends_with(".toml") && !one.ends_with(".json") => one.clone(),
-        _ => chosen.first().map_or_else(String::new, |c| c.scenario.name.get_ref().clone()),
+        _ => chosen
+            .first()
+            .map_or_else(String::new, |c| c.scenario.name.get_ref().clone()),
     };
     Ok((name, chosen))
 }
@@ -101,11 +131,23 @@ fn plans(
     seed: u64,
 ) -> Result<Vec<(Scenario, Plan)>, Failure> {
     let mut plans = Vec::new();
-    for Chosen { scenario, text, stored } in chosen {
+    for Chosen {
+        scenario,
+        text,
+        stored,
+    } in chosen
+    {
         let system = system_of(catalogue, scenario)?;
-        let mut plan = Plan::resolve(scenario, text, system, nodes, seed).map_err(Failure::usage)?;
-        let stored_env = stored.as_ref().map(|plan| plan.env.clone()).unwrap_or_default();
-        plan.env = stored_env.into_iter().chain(args.env.iter().cloned()).collect::<BTreeMap<_, _>>();
+        let mut plan =
+            Plan::resolve(scenario, text, system, nodes, seed).map_err(Failure::usage)?;
+        let stored_env = stored
+            .as_ref()
+            .map(|plan| plan.env.clone())
+            .unwrap_or_default();
+        plan.env = stored_env
+            .into_iter()
+            .chain(args.env.iter().cloned())
+            .collect::<BTreeMap<_, _>>();
         plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
         plans.push((scenario.clone(), plan));
     }
@@ -114,7 +156,11 @@ fn plans(
 
 fn system_of<'a>(catalogue: &'a Catalogue, scenario: &Scenario) -> Result<&'a System, Failure> {
     let name = scenario.system.get_ref();
-    catalogue.systems.iter().find(|s| s.name == *name).ok_or_else(|| Failure::Usage(format!("no system `{name}`")))
+    catalogue
+        .systems
+        .iter()
+        .find(|s| s.name == *name)
+        .ok_or_else(|| Failure::Usage(format!("no system `{name}`")))
 }
 
 /// Prints the plans; touches nothing.
@@ -128,11 +174,17 @@ fn dry_run(
     let nodes = match Ground::existing(&args.nodes)? {
         Some(ground) => run::node_refs(&ground.nodes).map_err(Failure::usage)?,
         None => (1..=args.nodes.local.unwrap_or(needed))
-            .map(|n| NodeRef { name: format!("n{n}"), address: "(local)".to_owned() })
+            .map(|n| NodeRef {
+                name: format!("n{n}"),
+                address: "(local)".to_owned(),
+            })
             .collect(),
     };
     for (_, plan) in plans(args, catalogue, chosen, &nodes, seed)? {
-        println!("{}", serde_json::to_string_pretty(&plan).map_err(Failure::harness)?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&plan).map_err(Failure::harness)?
+        );
     }
     Ok(Exit::Valid)
 }
@@ -143,14 +195,28 @@ fn repeat_line(seed: u64, has_seed: bool) -> String {
     if !has_seed {
         words.extend(["--seed".to_owned(), seed.to_string()]);
     }
-    let plain = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c));
-    let quoted = words.iter().map(|w| if plain(w) { w.clone() } else { crate::control::quote(w) });
-    std::iter::once("shakedown".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
+    let plain = |word: &str| {
+        word.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c))
+    };
+    let quoted = words.iter().map(|w| {
+        if plain(w) {
+            w.clone()
+        } else {
+            crate::control::quote(w)
+        }
+    });
+    std::iter::once("shakedown".to_owned())
+        .chain(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 async fn stop_on_signal(stopper: Stopper) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         eprintln!("warning: cannot listen for signals; Ctrl-C will end the run without a report");
         return std::future::pending().await;
     };
@@ -158,7 +224,9 @@ async fn stop_on_signal(stopper: Stopper) {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    eprintln!("\ninterrupted: healing, reading back and checking what there is (again: stop at once)");
+    eprintln!(
+        "\ninterrupted: healing, reading back and checking what there is (again: stop at once)"
+    );
     stopper.stop();
     tokio::select! {
         _ = interrupt.recv() => {}

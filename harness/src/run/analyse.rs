@@ -74,13 +74,20 @@ pub(crate) fn analyse(input: Input) -> Analysis {
         // Every anomaly is needed to compare with the predictions; the results keep some.
         match check_dir(&history, &taken.observations, usize::MAX) {
             Ok(mut loss) => {
-                let compared = predictions.as_ref().filter(|_| input.loss_expected.contains(&taken.name));
+                let compared = predictions
+                    .as_ref()
+                    .filter(|_| input.loss_expected.contains(&taken.name));
                 let explained = compared.map(|p| p.explain(&bad_keys(&loss)));
                 let omitted = loss.anomalies.len().saturating_sub(ANOMALIES_KEPT);
                 loss.anomalies.truncate(ANOMALIES_KEPT);
                 loss.anomalies_omitted += omitted as u64;
                 let (name, time_ns) = (taken.name.clone(), taken.time_ns);
-                checkpoints.push(CheckpointResult { name, time_ns, loss, explained });
+                checkpoints.push(CheckpointResult {
+                    name,
+                    time_ns,
+                    loss,
+                    explained,
+                });
             }
             Err(error) => errors.push(format!("checkpoint `{}`: {error}", taken.name)),
         }
@@ -93,12 +100,27 @@ pub(crate) fn analyse(input: Input) -> Analysis {
         }
     };
     let endangered = predictions.map(|p| p.endangered());
-    Analysis { checkpoints, stages, timeline: points, endangered, errors }
+    Analysis {
+        checkpoints,
+        stages,
+        timeline: points,
+        endangered,
+        errors,
+    }
 }
 
 fn bad_keys(loss: &LossReport) -> BTreeSet<i64> {
-    let bad = |class| matches!(class, KeyClass::Lost | KeyClass::Stale | KeyClass::Resurrected);
-    loss.anomalies.iter().filter(|a| bad(a.class)).map(|a| a.key).collect()
+    let bad = |class| {
+        matches!(
+            class,
+            KeyClass::Lost | KeyClass::Stale | KeyClass::Resurrected
+        )
+    };
+    loss.anomalies
+        .iter()
+        .filter(|a| bad(a.class))
+        .map(|a| a.key)
+        .collect()
 }
 
 fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> {
@@ -114,14 +136,27 @@ fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> 
     if records.is_empty() || !service.keep.iter().any(|kept| spec.files.contains(kept)) {
         return None;
     }
-    Some(command::predict(spec, &input.context, &input.local_bin, records, parse_document_id))
+    Some(command::predict(
+        spec,
+        &input.context,
+        &input.local_bin,
+        records,
+        parse_document_id,
+    ))
 }
 
 fn stages(ran: &[Span], summary: &Summary) -> Vec<StageResult> {
-    let measured = |name: &str| summary.windows.iter().find(|w| w.window.lane == "load" && w.window.name == name);
+    let measured = |name: &str| {
+        summary
+            .windows
+            .iter()
+            .find(|w| w.window.lane == "load" && w.window.name == name)
+    };
     ran.iter()
         .map(|span| {
-            let (outcomes, latency) = measured(&span.name).map(|w| (w.outcomes, w.latency)).unwrap_or_default();
+            let (outcomes, latency) = measured(&span.name)
+                .map(|w| (w.outcomes, w.latency))
+                .unwrap_or_default();
             StageResult {
                 span: span.clone(),
                 ok: outcomes.ok,
@@ -161,20 +196,33 @@ pub fn check_scenario_dir(dir: &Path) -> Result<Vec<(String, LossReport)>, Analy
         return Err(AnalyseError::NoHistory(dir.to_owned()));
     }
     let mut taken: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in std::fs::read_dir(dir.join("observations")).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(dir.join("observations"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let path = entry.path();
         let reader = ObservationReader::open(&path).map_err(CheckError::from)?;
-        let until = reader.metadata().remove(UNTIL_KEY).and_then(|text| text.parse().ok());
+        let until = reader
+            .metadata()
+            .remove(UNTIL_KEY)
+            .and_then(|text| text.parse().ok());
         taken.push((until.unwrap_or(u64::MAX), path));
     }
     taken.sort();
     if taken.is_empty() {
-        return Ok(vec![("(no final read)".to_owned(), without_final_read(&history)?)]);
+        return Ok(vec![(
+            "(no final read)".to_owned(),
+            without_final_read(&history)?,
+        )]);
     }
     taken
         .into_iter()
         .map(|(_, path)| {
-            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default();
             Ok((name, check_dir(&history, &path, ANOMALIES_KEPT)?))
         })
         .collect()

@@ -31,10 +31,21 @@ pub(crate) async fn run(
         .get(&spec.on)
         .and_then(|nodes| nodes.first())
         .ok_or_else(|| super::fleet::FleetError::NoSuchNode(format!("(role {})", spec.on)))?;
-    let context = TemplateContext { with: with.clone(), node: Some(node.clone()), ..deployment.context().clone() };
+    let context = TemplateContext {
+        with: with.clone(),
+        node: Some(node.clone()),
+        ..deployment.context().clone()
+    };
     let argv = context.fill_argv(&spec.argv)?;
-    let command = argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
-    let output = fleet.node(&node.name)?.exec_within(&command, spec.within.0).await?;
+    let command = argv
+        .iter()
+        .map(|word| quote(word))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let output = fleet
+        .node(&node.name)?
+        .exec_within(&command, spec.within.0)
+        .await?;
     Ok((command, output))
 }
 
@@ -82,9 +93,16 @@ pub(crate) enum PredictError {
     #[error(transparent)]
     Template(#[from] crate::system::TemplateError),
     #[error("cannot run {program}: {source}")]
-    Run { program: String, source: std::io::Error },
+    Run {
+        program: String,
+        source: std::io::Error,
+    },
     #[error("{program} ended with {status}: {stderr}")]
-    Failed { program: String, status: std::process::ExitStatus, stderr: String },
+    Failed {
+        program: String,
+        status: std::process::ExitStatus,
+        stderr: String,
+    },
     #[error("not a prediction: {line}")]
     Line { line: String },
 }
@@ -99,7 +117,10 @@ pub(crate) fn predict(
 ) -> Result<Predictions, PredictError> {
     let text = |path: &Path| path.display().to_string();
     let context = TemplateContext {
-        bin: local_bin.iter().map(|(name, path)| (name.clone(), text(path))).collect(),
+        bin: local_bin
+            .iter()
+            .map(|(name, path)| (name.clone(), text(path)))
+            .collect(),
         files: records.iter().map(|path| text(path)).collect(),
         ..context.clone()
     };
@@ -108,14 +129,27 @@ pub(crate) fn predict(
     let output = std::process::Command::new(&program)
         .args(argv.iter().skip(1))
         .output()
-        .map_err(|source| PredictError::Run { program: program.clone(), source })?;
+        .map_err(|source| PredictError::Run {
+            program: program.clone(),
+            source,
+        })?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(PredictError::Failed { program, status: output.status, stderr });
+        return Err(PredictError::Failed {
+            program,
+            status: output.status,
+            stderr,
+        });
     }
-    let mut predictions = Predictions { certain: BTreeSet::new(), maybe: BTreeSet::new(), at_risk: None };
+    let mut predictions = Predictions {
+        certain: BTreeSet::new(),
+        maybe: BTreeSet::new(),
+        at_risk: None,
+    };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let not_one = || PredictError::Line { line: line.to_owned() };
+        let not_one = || PredictError::Line {
+            line: line.to_owned(),
+        };
         let prediction = match serde_json::from_str(line).map_err(|_| not_one())? {
             Line::AtRisk { at_risk } => {
                 predictions.at_risk = Some(at_risk);
@@ -124,15 +158,21 @@ pub(crate) fn predict(
             Line::Prediction(prediction) => prediction,
         };
         let key = parse_id(&prediction.id).ok_or_else(not_one)?;
-        let did_not_arrive = prediction.cause.is_some_and(|cause| spec.not_applied.contains(&cause));
-        match (prediction.expect, did_not_arrive, prediction.kind.as_deref()) {
+        let did_not_arrive = prediction
+            .cause
+            .is_some_and(|cause| spec.not_applied.contains(&cause));
+        match (
+            prediction.expect,
+            did_not_arrive,
+            prediction.kind.as_deref(),
+        ) {
             (Expected::Maybe, true, None | Some("none")) => {}
             (Expected::Maybe, false, _) => {
                 predictions.maybe.insert(key);
-            },
+            }
             _ => {
                 predictions.certain.insert(key);
-            },
+            }
         }
     }
     Ok(predictions)
@@ -146,13 +186,18 @@ impl Predictions {
 
     /// Compares with the keys that are in fact lost, stale or resurrected.
     pub(crate) fn explain(&self, bad: &BTreeSet<i64>) -> Explained {
-        let unexplained = bad.iter().filter(|key| !self.certain.contains(key) && !self.maybe.contains(key));
+        let unexplained = bad
+            .iter()
+            .filter(|key| !self.certain.contains(key) && !self.maybe.contains(key));
         let found_alive = self.certain.iter().filter(|key| !bad.contains(key));
         let explained = self.certain.iter().filter(|key| bad.contains(key)).count() as u64;
         Explained {
             predicted: self.certain.len() as u64,
             explained,
-            at_risk: self.at_risk.filter(|n| *n >= explained).map(|n| Rate::new(explained, n)),
+            at_risk: self
+                .at_risk
+                .filter(|n| *n >= explained)
+                .map(|n| Rate::new(explained, n)),
             unexplained: unexplained.take(KEYS_LISTED).copied().collect(),
             found_alive: found_alive.take(KEYS_LISTED).copied().collect(),
         }
@@ -165,7 +210,11 @@ mod tests {
 
     #[test]
     fn a_loss_nobody_predicted_and_a_predicted_one_found_alive_are_both_named() {
-        let predictions = Predictions { certain: [1, 2].into(), maybe: [3].into(), at_risk: Some(10) };
+        let predictions = Predictions {
+            certain: [1, 2].into(),
+            maybe: [3].into(),
+            at_risk: Some(10),
+        };
         let explained = predictions.explain(&[2, 3, 4].into());
         assert_eq!(explained.unexplained, [4]);
         assert_eq!(explained.found_alive, [1]);

@@ -131,12 +131,26 @@ impl Conductor {
         for (number, rule) in scene.system.event.iter().enumerate() {
             let regex = match Regex::new(&rule.pattern) {
                 Ok(regex) => regex,
-                Err(error) => return self.out.errors.push(format!("pattern of lane `{}`: {error}", rule.lane)),
+                Err(error) => {
+                    return self
+                        .out
+                        .errors
+                        .push(format!("pattern of lane `{}`: {error}", rule.lane));
+                }
             };
             self.rules.push((rule.lane.clone(), regex));
-            for placed in scene.deployment.placed.iter().filter(|p| p.spec.name == rule.service) {
+            for placed in scene
+                .deployment
+                .placed
+                .iter()
+                .filter(|p| p.spec.name == rule.service)
+            {
                 let (path, pattern) = (placed.log.clone(), rule.pattern.clone());
-                let watch = RequestBody::Watch { watch: number as u64, path, pattern };
+                let watch = RequestBody::Watch {
+                    watch: number as u64,
+                    path,
+                    pattern,
+                };
                 if let Err(error) = scene.fleet.ask(&placed.node.name, watch).await {
                     self.out.errors.push(error.to_string());
                 }
@@ -149,9 +163,16 @@ impl Conductor {
         let scene = self.scene.clone();
         for (i, item) in scene.scenario.fault.iter().enumerate() {
             let fault = faults::resolve(item, &scene.deployment.context().nodes);
-            match scene.nemesis.prepare(&scene.fleet, item.name.get_ref(), fault).await {
+            match scene
+                .nemesis
+                .prepare(&scene.fleet, item.name.get_ref(), fault)
+                .await
+            {
                 Ok(prepared) => drop(self.prepared.insert(i, prepared)),
-                Err(error) => self.out.errors.push(format!("fault `{}`: {error}", item.name.get_ref())),
+                Err(error) => self
+                    .out
+                    .errors
+                    .push(format!("fault `{}`: {error}", item.name.get_ref())),
             }
         }
     }
@@ -164,24 +185,43 @@ impl Conductor {
                 let (stopper, stop) = stop_pair();
                 self.stoppers.insert(i, stopper);
                 self.schedule.began(Item::Load(i), now_ns);
-                self.mark(Process::OPERATOR, WindowMark::START, "load", scene.scenario.load[i].name.get_ref()).await;
-                self.tasks.spawn(async move { Done::Load(i, now_ns, scene.drive(i, &stop).await) });
+                self.mark(
+                    Process::OPERATOR,
+                    WindowMark::START,
+                    "load",
+                    scene.scenario.load[i].name.get_ref(),
+                )
+                .await;
+                self.tasks
+                    .spawn(async move { Done::Load(i, now_ns, scene.drive(i, &stop).await) });
             }
             Step::Begin(Item::Fault(i)) => {
-                let prepared = self.prepared.remove(&i).expect("every fault is prepared before the first begins");
+                let prepared = self
+                    .prepared
+                    .remove(&i)
+                    .expect("every fault is prepared before the first begins");
                 self.tasks.spawn(async move {
                     let clock = scene.clock;
-                    Done::Installed(i, scene.nemesis.install(&scene.fleet, prepared, || clock.now_ns()).await)
+                    Done::Installed(
+                        i,
+                        scene
+                            .nemesis
+                            .install(&scene.fleet, prepared, || clock.now_ns())
+                            .await,
+                    )
                 });
             }
             Step::Begin(Item::Action(i)) => {
                 self.schedule.began(Item::Action(i), now_ns);
-                self.tasks.spawn(async move { Done::Action(i, scene.act(i).await.map_err(|e| e.to_string())) });
+                self.tasks.spawn(async move {
+                    Done::Action(i, scene.act(i).await.map_err(|e| e.to_string()))
+                });
             }
             Step::Begin(Item::Checkpoint(i)) => {
                 self.schedule.began(Item::Checkpoint(i), now_ns);
                 let name = scene.scenario.checkpoint[i].name.get_ref().clone();
-                self.tasks.spawn(async move { Done::Checkpoint(i, scene.checkpoint(&name).await) });
+                self.tasks
+                    .spawn(async move { Done::Checkpoint(i, scene.checkpoint(&name).await) });
             }
             Step::End(Item::Load(i)) => {
                 if let Some(stopper) = self.stoppers.get(&i) {
@@ -201,7 +241,13 @@ impl Conductor {
         let scene = self.scene.clone();
         self.tasks.spawn(async move {
             let clock = scene.clock;
-            Done::Undone(i, scene.nemesis.undo(&scene.fleet, active, || clock.now_ns()).await)
+            Done::Undone(
+                i,
+                scene
+                    .nemesis
+                    .undo(&scene.fleet, active, || clock.now_ns())
+                    .await,
+            )
         });
     }
 
@@ -209,13 +255,21 @@ impl Conductor {
         let scene = self.scene.clone();
         let now_ns = scene.clock.now_ns();
         match done {
-            Err(panic) => self.out.errors.push(format!("a task of the harness panicked: {panic}")),
+            Err(panic) => self
+                .out
+                .errors
+                .push(format!("a task of the harness panicked: {panic}")),
             Ok(Done::Load(i, start_ns, summary)) => {
                 self.stoppers.remove(&i);
                 self.schedule.ended(Item::Load(i), now_ns);
                 let name = scene.scenario.load[i].name.get_ref();
-                self.mark(Process::OPERATOR, WindowMark::END, "load", name).await;
-                self.out.stages.push(Span { name: name.clone(), start_ns, end_ns: now_ns });
+                self.mark(Process::OPERATOR, WindowMark::END, "load", name)
+                    .await;
+                self.out.stages.push(Span {
+                    name: name.clone(),
+                    start_ns,
+                    end_ns: now_ns,
+                });
                 if let Err(error) = summary {
                     self.out.errors.push(format!("load `{name}`: {error}"));
                 }
@@ -223,7 +277,8 @@ impl Conductor {
             Ok(Done::Installed(i, mut active)) => {
                 self.schedule.began(Item::Fault(i), active.start_ns());
                 self.progress.fault_began(&active.name);
-                self.mark(Process::NEMESIS, WindowMark::START, "fault", &active.name).await;
+                self.mark(Process::NEMESIS, WindowMark::START, "fault", &active.name)
+                    .await;
                 self.tasks.spawn(async move {
                     scene.nemesis.probe(&scene.fleet, &mut active).await;
                     Done::Probed(i, active)
@@ -238,19 +293,25 @@ impl Conductor {
             Ok(Done::Undone(i, result)) => {
                 self.schedule.ended(Item::Fault(i), result.end_ns);
                 self.progress.fault_ended(&result.name);
-                self.mark(Process::NEMESIS, WindowMark::END, "fault", &result.name).await;
+                self.mark(Process::NEMESIS, WindowMark::END, "fault", &result.name)
+                    .await;
                 self.out.faults.push(result);
             }
             Ok(Done::Action(i, Ok(result))) => {
                 self.schedule.ended(Item::Action(i), now_ns);
                 if let Some(capture) = &scene.scenario.action[i].capture {
-                    self.out.captures.insert(capture.clone(), result.output.clone());
+                    self.out
+                        .captures
+                        .insert(capture.clone(), result.output.clone());
                 }
                 self.out.actions.push(result);
             }
             Ok(Done::Action(i, Err(error))) => {
                 self.schedule.ended(Item::Action(i), now_ns);
-                self.out.errors.push(format!("action `{}`: {error}", scene.scenario.action[i].name.get_ref()));
+                self.out.errors.push(format!(
+                    "action `{}`: {error}",
+                    scene.scenario.action[i].name.get_ref()
+                ));
             }
             Ok(Done::Checkpoint(i, taken)) => {
                 self.schedule.ended(Item::Checkpoint(i), now_ns);
@@ -265,8 +326,12 @@ impl Conductor {
     async fn notice(&mut self, node: &str, notice: Notice) {
         match notice {
             Notice::Line { watch, line } => {
-                let Some((lane, regex)) = self.rules.get(watch as usize) else { return };
-                let Some(name) = regex.captures(&line).and_then(|c| c.name("name")) else { return };
+                let Some((lane, regex)) = self.rules.get(watch as usize) else {
+                    return;
+                };
+                let Some(name) = regex.captures(&line).and_then(|c| c.name("name")) else {
+                    return;
+                };
                 let (lane, name) = (lane.clone(), name.as_str().to_owned());
                 if lane == "phase" {
                     self.enter_phase(&name).await;
@@ -275,7 +340,9 @@ impl Conductor {
             }
             Notice::LeaseExpired { faults } => {
                 let faults = faults.join(", ");
-                self.out.errors.push(format!("{node}: the lease ran out and its faults were undone: {faults}"));
+                self.out.errors.push(format!(
+                    "{node}: the lease ran out and its faults were undone: {faults}"
+                ));
             }
         }
     }
@@ -287,20 +354,29 @@ impl Conductor {
         self.close_phase(now_ns).await;
         if !self.scene.system.terminal_phases.contains(phase) {
             self.open_phase = Some((phase.to_owned(), now_ns));
-            self.mark(Process::SYSTEM, WindowMark::START, "phase", phase).await;
+            self.mark(Process::SYSTEM, WindowMark::START, "phase", phase)
+                .await;
         }
     }
 
     async fn close_phase(&mut self, now_ns: u64) {
         if let Some((name, start_ns)) = self.open_phase.take() {
-            self.mark(Process::SYSTEM, WindowMark::END, "phase", &name).await;
-            self.out.phases.push(Span { name, start_ns, end_ns: now_ns });
+            self.mark(Process::SYSTEM, WindowMark::END, "phase", &name)
+                .await;
+            self.out.phases.push(Span {
+                name,
+                start_ns,
+                end_ns: now_ns,
+            });
         }
     }
 
     /// Records the start or end of a window in the history.
     async fn mark(&mut self, process: Process, f: &'static str, lane: &'static str, name: &str) {
-        let mark = WindowMark { lane: lane.into(), name: name.to_owned() };
+        let mark = WindowMark {
+            lane: lane.into(),
+            name: name.to_owned(),
+        };
         let event = Event {
             op: self.scene.sink.next_ops(1),
             process,
@@ -310,7 +386,11 @@ impl Conductor {
             intended_ns: None,
             key: None,
             value: None,
-            detail: Some(serde_json::to_string(&mark).expect("two strings").into_boxed_str()),
+            detail: Some(
+                serde_json::to_string(&mark)
+                    .expect("two strings")
+                    .into_boxed_str(),
+            ),
         };
         if let Err(error) = self.scene.sink.record([event]).await {
             self.out.errors.push(error.to_string());

@@ -29,21 +29,8 @@ pub enum DeployError {
     #[error(transparent)]
     Fleet(#[from] FleetError),
     /// A service did not become ready.
-    #[error("{service} on {node}: {url} did not answer 200 within {within}: {last}\n{log}")]
-    NotReady {
-        /// The service.
-        service: String,
-        /// The node.
-        node: String,
-        /// What was asked.
-        url: String,
-        /// The time it had.
-        within: String,
-        /// The last answer, or that the process is gone.
-        last: String,
-        /// The end of its log.
-        log: String,
-    },
+    #[error(transparent)]
+    NotReady(Box<NotReady>),
     /// A program to upload is not there.
     #[error(
         "no program `{name}` beside {exe}; build it (`make build`) or name it with `--binary {name}=PATH`"
@@ -54,6 +41,22 @@ pub enum DeployError {
         /// This executable.
         exe: String,
     },
+}
+
+/// A service that did not become ready in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} on {node}: {url} did not answer 200 within {within}: {last}\n{log}")]
+pub struct NotReady {
+    service: String,
+    node: String,
+    /// What was asked.
+    url: String,
+    /// The time it had.
+    within: String,
+    /// The last answer, or that the process is gone.
+    last: String,
+    /// The end of its log.
+    log: String,
 }
 
 /// A service on a node.
@@ -85,20 +88,37 @@ pub fn local_binary(name: &str, given: &BTreeMap<String, PathBuf>) -> Result<Pat
     if beside.is_file() {
         return Ok(beside);
     }
-    Err(DeployError::NoBinary { name: name.to_owned(), exe: exe.display().to_string() })
+    Err(DeployError::NoBinary {
+        name: name.to_owned(),
+        exe: exe.display().to_string(),
+    })
 }
 
 impl Deployment {
     /// Works out which service goes where; touches nothing yet. `bin` has the programs' paths on the nodes.
-    pub(crate) fn lay_out(plan: &Plan, system: &System, bin: BTreeMap<String, String>, run: &str) -> Self {
+    pub(crate) fn lay_out(
+        plan: &Plan,
+        system: &System,
+        bin: BTreeMap<String, String>,
+        run: &str,
+    ) -> Self {
         let root = format!("/var/lib/shakedown/work/{run}");
         let nodes = plan.roles();
         let mut placed = Vec::new();
         for spec in &system.service {
-            for node in spec.roles.iter().flat_map(|role| nodes.get(role).into_iter().flatten()) {
+            for node in spec
+                .roles
+                .iter()
+                .flat_map(|role| nodes.get(role).into_iter().flatten())
+            {
                 let dir = format!("{root}/{}", spec.name);
                 let log = format!("{root}/{}.log", spec.name);
-                placed.push(Placed { spec: spec.clone(), node: node.clone(), dir, log });
+                placed.push(Placed {
+                    spec: spec.clone(),
+                    node: node.clone(),
+                    dir,
+                    log,
+                });
             }
         }
         let context = TemplateContext {
@@ -110,7 +130,11 @@ impl Deployment {
             with: BTreeMap::new(),
             files: Vec::new(),
         };
-        Deployment { root, placed, context }
+        Deployment {
+            root,
+            placed,
+            context,
+        }
     }
 
     /// What templates of commands see; `dir` is the deployment's directory.
@@ -123,10 +147,16 @@ impl Deployment {
     ///
     /// # Errors
     /// The first thing that goes wrong.
-    pub(crate) async fn start(&self, fleet: &Fleet, env: &BTreeMap<String, String>) -> Result<(), DeployError> {
+    pub(crate) async fn start(
+        &self,
+        fleet: &Fleet,
+        env: &BTreeMap<String, String>,
+    ) -> Result<(), DeployError> {
         let http = reqwest::Client::new();
         for group in self.placed.chunk_by(|a, b| a.spec.name == b.spec.name) {
-            let started = group.iter().map(|placed| self.start_one(fleet, placed, env, &http));
+            let started = group
+                .iter()
+                .map(|placed| self.start_one(fleet, placed, env, &http));
             futures_util::future::try_join_all(started).await?;
         }
         Ok(())
@@ -147,7 +177,11 @@ impl Deployment {
         let node = fleet.node(&placed.node.name)?;
         node.exec(&format!("mkdir -p {}", placed.dir)).await?;
         for (name, template) in &placed.spec.files {
-            node.upload(context.fill(template)?.into_bytes(), format!("{}/{name}", placed.dir)).await?;
+            node.upload(
+                context.fill(template)?.into_bytes(),
+                format!("{}/{name}", placed.dir),
+            )
+            .await?;
         }
         let mut service_env = env.clone();
         for (name, template) in &placed.spec.env {
@@ -160,7 +194,9 @@ impl Deployment {
             dir: placed.dir.clone(),
             log: placed.log.clone(),
         };
-        fleet.ask(&placed.node.name, RequestBody::Start(service)).await?;
+        fleet
+            .ask(&placed.node.name, RequestBody::Start(service))
+            .await?;
         let url = context.fill(&placed.spec.ready)?;
         self.wait_ready(fleet, placed, &url, http).await
     }
@@ -181,19 +217,31 @@ impl Deployment {
                 Err(error) => format!("{error}"),
             };
             let state = fleet
-                .ask(&placed.node.name, RequestBody::Status { service: placed.spec.name.clone() })
+                .ask(
+                    &placed.node.name,
+                    RequestBody::Status {
+                        service: placed.spec.name.clone(),
+                    },
+                )
                 .await?;
             let dead = !matches!(state, Reply::Service(ServiceState::Running { .. }));
             if dead || Instant::now() >= deadline {
-                let tail = fleet.node(&placed.node.name)?.exec(&format!("tail -n 20 {}", placed.log)).await?;
-                return Err(DeployError::NotReady {
+                let tail = fleet
+                    .node(&placed.node.name)?
+                    .exec(&format!("tail -n 20 {}", placed.log))
+                    .await?;
+                return Err(DeployError::NotReady(Box::new(NotReady {
                     service: placed.spec.name.clone(),
                     node: placed.node.name.clone(),
                     url: url.to_owned(),
                     within: placed.spec.ready_within.to_string(),
-                    last: if dead { "its process has ended".to_owned() } else { last },
+                    last: if dead {
+                        "its process has ended".to_owned()
+                    } else {
+                        last
+                    },
                     log: tail.text(),
-                });
+                })));
             }
             tokio::time::sleep(READY_POLL).await;
         }
@@ -202,10 +250,18 @@ impl Deployment {
     /// Stops every service; those that are gone already are fine.
     pub(crate) async fn stop(&self, fleet: &Fleet) -> Vec<FleetError> {
         let requests = self.placed.iter().map(|placed| {
-            let body = RequestBody::Stop { service: placed.spec.name.clone(), timeout_ms: STOP_PATIENCE_MS };
+            let body = RequestBody::Stop {
+                service: placed.spec.name.clone(),
+                timeout_ms: STOP_PATIENCE_MS,
+            };
             (placed.node.name.clone(), body)
         });
-        fleet.ask_all(requests.collect()).await.into_iter().filter_map(|(_, reply)| reply.err()).collect()
+        fleet
+            .ask_all(requests.collect())
+            .await
+            .into_iter()
+            .filter_map(|(_, reply)| reply.err())
+            .collect()
     }
 
     /// Copies logs and kept files of every service to `local/<node>/`; returns what could not be copied.
@@ -217,7 +273,10 @@ impl Deployment {
                 missing.push(format!("{}: {error}", dir.display()));
                 continue;
             }
-            let log = (placed.log.clone(), dir.join(format!("{}.log", placed.spec.name)));
+            let log = (
+                placed.log.clone(),
+                dir.join(format!("{}.log", placed.spec.name)),
+            );
             let mut files = vec![log];
             for name in &placed.spec.keep {
                 let remote = format!("{}/{name}", placed.dir);
@@ -228,7 +287,10 @@ impl Deployment {
             }
             for (remote, target) in files {
                 let copied = match fleet.node(&placed.node.name) {
-                    Ok(node) => node.download(&remote, &target).await.map_err(|error| error.to_string()),
+                    Ok(node) => node
+                        .download(&remote, &target)
+                        .await
+                        .map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
                 if let Err(error) = copied {
@@ -251,7 +313,10 @@ impl Deployment {
 /// Whether a file is there; true if that cannot be told, so that the failure shows when it is copied.
 async fn exists(fleet: &Fleet, node: &str, path: &str) -> bool {
     match fleet.node(node) {
-        Ok(node) => node.exec(&format!("test -e {path}")).await.map_or(true, |output| output.success()),
+        Ok(node) => node
+            .exec(&format!("test -e {path}"))
+            .await
+            .map_or(true, |output| output.success()),
         Err(_) => true,
     }
 }

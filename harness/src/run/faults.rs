@@ -11,8 +11,8 @@ use shakedown_reports::results::FaultResult;
 
 use super::fleet::{Fleet, FleetError};
 use crate::scenario::{FaultItem, FaultParameters, Names, split_target};
-use toml::Spanned;
 use crate::system::NodeRef;
+use toml::Spanned;
 
 /// Probe packets sent per direction, and how long the first may take to arrive.
 const PROBE_PACKETS: u32 = 5;
@@ -34,14 +34,24 @@ pub(crate) fn resolve(item: &FaultItem, nodes: &BTreeMap<String, Vec<NodeRef>>) 
         }
         names
     };
-    match item.parameters().expect("validation saw to it that one kind is given") {
-        FaultParameters::Partition(p) => {
-            Fault::Partition { from: targets(&p.from), to: targets(&p.to), one_way: p.one_way }
-        }
-        FaultParameters::Kill(k) => {
-            Fault::Kill { nodes: targets(&k.nodes), service: k.service.get_ref().clone(), restart: k.restart }
-        }
-        FaultParameters::Pause(p) => Fault::Pause { nodes: targets(&p.nodes), service: p.service.get_ref().clone() },
+    match item
+        .parameters()
+        .expect("validation saw to it that one kind is given")
+    {
+        FaultParameters::Partition(p) => Fault::Partition {
+            from: targets(&p.from),
+            to: targets(&p.to),
+            one_way: p.one_way,
+        },
+        FaultParameters::Kill(k) => Fault::Kill {
+            nodes: targets(&k.nodes),
+            service: k.service.get_ref().clone(),
+            restart: k.restart,
+        },
+        FaultParameters::Pause(p) => Fault::Pause {
+            nodes: targets(&p.nodes),
+            service: p.service.get_ref().clone(),
+        },
         FaultParameters::Reset(r) => Fault::Reset {
             nodes: targets(&r.nodes),
             port: r.port,
@@ -92,7 +102,11 @@ pub(crate) struct Nemesis {
 impl Nemesis {
     /// With `noop`, everything is done but the effect.
     pub(crate) fn new(noop: bool, seed: u64) -> Self {
-        Nemesis { noop, nonce: AtomicU64::new(seed << 16), serial: AtomicU64::new(1) }
+        Nemesis {
+            noop,
+            nonce: AtomicU64::new(seed << 16),
+            serial: AtomicU64::new(1),
+        }
     }
 
     /// Works out the orders for a fault and has the agents do ahead of time whatever takes time, so that
@@ -100,17 +114,31 @@ impl Nemesis {
     ///
     /// # Errors
     /// If the fault makes no sense on this cluster, or an agent refuses it.
-    pub(crate) async fn prepare(&self, fleet: &Fleet, name: &str, fault: Fault) -> Result<PreparedFault, FleetError> {
+    pub(crate) async fn prepare(
+        &self,
+        fleet: &Fleet,
+        name: &str,
+        fault: Fault,
+    ) -> Result<PreparedFault, FleetError> {
         let orders = plan::compile(&fault, &fleet.topology()).map_err(FleetError::Fault)?;
         let id = format!("f{}", self.serial.fetch_add(1, Ordering::Relaxed));
         let requests = orders.iter().map(|(node, order)| {
-            let body = RequestBody::Prepare { fault: id.clone(), order: order.clone(), noop: self.noop };
+            let body = RequestBody::Prepare {
+                fault: id.clone(),
+                order: order.clone(),
+                noop: self.noop,
+            };
             (node.clone(), body)
         });
         for (_, reply) in fleet.ask_all(requests.collect()).await {
             reply?;
         }
-        Ok(PreparedFault { name: name.to_owned(), id, fault, orders })
+        Ok(PreparedFault {
+            name: name.to_owned(),
+            id,
+            fault,
+            orders,
+        })
     }
 
     /// Installs a fault on all its nodes at the same time. A node that fails to install it is not an
@@ -121,22 +149,41 @@ impl Nemesis {
         prepared: PreparedFault,
         now_ns: impl Fn() -> u64,
     ) -> ActiveFault {
-        let PreparedFault { name, id, fault, orders } = prepared;
+        let PreparedFault {
+            name,
+            id,
+            fault,
+            orders,
+        } = prepared;
         let requests = orders.iter().map(|(node, order)| {
-            let body = RequestBody::Install { fault: id.clone(), order: order.clone(), noop: self.noop };
+            let body = RequestBody::Install {
+                fault: id.clone(),
+                order: order.clone(),
+                noop: self.noop,
+            };
             (node.clone(), body)
         });
         let replies = fleet.ask_all(requests.collect()).await;
         let start_ns = now_ns();
-        let mut active =
-            ActiveFault { name, id, fault, orders, start_ns, outcomes: Vec::new(), evidence: Vec::new() };
+        let mut active = ActiveFault {
+            name,
+            id,
+            fault,
+            orders,
+            start_ns,
+            outcomes: Vec::new(),
+            evidence: Vec::new(),
+        };
         active.take(replies, "install");
         active
     }
 
     /// Shows a fault from outside, where that can be done: sends packets between the nodes concerned.
     pub(crate) async fn probe(&self, fleet: &Fleet, active: &mut ActiveFault) {
-        self.probe_each(fleet, active, "while in force", |probe| probe.expected_blocked).await;
+        self.probe_each(fleet, active, "while in force", |probe| {
+            probe.expected_blocked
+        })
+        .await;
     }
 
     /// Takes the final evidence, undoes the fault, and shows that it ended.
@@ -147,13 +194,24 @@ impl Nemesis {
         now_ns: impl Fn() -> u64,
     ) -> FaultResult {
         let requests = active.orders.iter().map(|(node, _)| {
-            (node.clone(), RequestBody::Undo { fault: active.id.clone() })
+            (
+                node.clone(),
+                RequestBody::Undo {
+                    fault: active.id.clone(),
+                },
+            )
         });
         let replies = fleet.ask_all(requests.collect()).await;
         active.take(replies, "undo");
         let end_ns = now_ns();
-        self.probe_each(fleet, &mut active, "after the end", |_| false).await;
-        let worst = |wanted| active.outcomes.iter().any(|(_, outcome)| *outcome == wanted);
+        self.probe_each(fleet, &mut active, "after the end", |_| false)
+            .await;
+        let worst = |wanted| {
+            active
+                .outcomes
+                .iter()
+                .any(|(_, outcome)| *outcome == wanted)
+        };
         let outcome = if worst(Outcome::Skipped) {
             "skipped"
         } else if worst(Outcome::Indeterminate) || active.outcomes.is_empty() {
@@ -182,20 +240,33 @@ impl Nemesis {
         let probes = plan::probes(&active.fault);
         let sent = probes.iter().map(|probe| async {
             let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
-            (probe.clone(), fleet.probe(&probe.from, &probe.to, nonce, PROBE_PACKETS, PROBE_WAIT_MS).await)
+            (
+                probe.clone(),
+                fleet
+                    .probe(&probe.from, &probe.to, nonce, PROBE_PACKETS, PROBE_WAIT_MS)
+                    .await,
+            )
         });
         for (probe, arrived) in futures_util::future::join_all(sent).await {
             let what = format!("probe {} -> {} {when}", probe.from, probe.to);
             let expected_blocked = blocked(&probe);
             let (outcome, seen) = match arrived {
-                Ok(0) if expected_blocked => (Outcome::Installed, format!("0 of {PROBE_PACKETS} packets arrived")),
-                Ok(n) if !expected_blocked && n > 0 => {
-                    (Outcome::Installed, format!("{n} of {PROBE_PACKETS} packets arrived"))
-                }
-                Ok(n) if expected_blocked => {
-                    (Outcome::Skipped, format!("{n} of {PROBE_PACKETS} packets arrived, though it should be cut"))
-                }
-                Ok(_) => (Outcome::Indeterminate, "no packet arrived, though it should be open".to_owned()),
+                Ok(0) if expected_blocked => (
+                    Outcome::Installed,
+                    format!("0 of {PROBE_PACKETS} packets arrived"),
+                ),
+                Ok(n) if !expected_blocked && n > 0 => (
+                    Outcome::Installed,
+                    format!("{n} of {PROBE_PACKETS} packets arrived"),
+                ),
+                Ok(n) if expected_blocked => (
+                    Outcome::Skipped,
+                    format!("{n} of {PROBE_PACKETS} packets arrived, though it should be cut"),
+                ),
+                Ok(_) => (
+                    Outcome::Indeterminate,
+                    "no packet arrived, though it should be open".to_owned(),
+                ),
                 Err(error) => (Outcome::Indeterminate, error.to_string()),
             };
             active.outcomes.push((probe.to.clone(), outcome));
@@ -230,6 +301,12 @@ impl ActiveFault {
 }
 
 fn failed(what: &str, seen: String) -> NodeOutcome {
-    let evidence = vec![Evidence { what: what.to_owned(), seen }];
-    NodeOutcome { outcome: Outcome::Indeterminate, evidence }
+    let evidence = vec![Evidence {
+        what: what.to_owned(),
+        seen,
+    }];
+    NodeOutcome {
+        outcome: Outcome::Indeterminate,
+        evidence,
+    }
 }

@@ -52,7 +52,11 @@ impl FleetNode {
     }
 
     /// Runs a shell command within a given time.
-    pub(crate) async fn exec_within(&self, command: &str, limit: Duration) -> Result<Output, ControlError> {
+    pub(crate) async fn exec_within(
+        &self,
+        command: &str,
+        limit: Duration,
+    ) -> Result<Output, ControlError> {
         let (remote, command) = (self.remote.clone(), command.to_owned());
         blocking(move || remote.exec_within(&command, limit)).await
     }
@@ -95,28 +99,44 @@ impl Fleet {
         options: &LinkOptions,
         notices: &UnboundedSender<(String, Notice)>,
     ) -> Result<Self, FleetError> {
-        let opened = remotes.iter().zip(addresses).map(|(remote, address)| async {
-            let (on, agent, options, notices) =
-                (remote.clone(), agent.to_owned(), options.clone(), notices.clone());
-            let (link, _) = blocking(move || AgentLink::open(&on, &agent, &options, notices)).await?;
-            let name = remote.node().to_owned();
-            match link.call(RequestBody::ProbeListen).await? {
-                Reply::Probe { port } => Ok(FleetNode {
-                    name,
-                    address: *address,
-                    link,
-                    remote: remote.clone(),
-                    probe: SocketAddr::new(*address, port),
-                }),
-                other => Err(FleetError::Unexpected { node: name, reply: format!("{other:?}") }),
-            }
-        });
-        Ok(Fleet { nodes: try_join_all(opened).await? })
+        let opened = remotes
+            .iter()
+            .zip(addresses)
+            .map(|(remote, address)| async {
+                let (on, agent, options, notices) = (
+                    remote.clone(),
+                    agent.to_owned(),
+                    options.clone(),
+                    notices.clone(),
+                );
+                let (link, _) =
+                    blocking(move || AgentLink::open(&on, &agent, &options, notices)).await?;
+                let name = remote.node().to_owned();
+                match link.call(RequestBody::ProbeListen).await? {
+                    Reply::Probe { port } => Ok(FleetNode {
+                        name,
+                        address: *address,
+                        link,
+                        remote: remote.clone(),
+                        probe: SocketAddr::new(*address, port),
+                    }),
+                    other => Err(FleetError::Unexpected {
+                        node: name,
+                        reply: format!("{other:?}"),
+                    }),
+                }
+            });
+        Ok(Fleet {
+            nodes: try_join_all(opened).await?,
+        })
     }
 
     /// Ends every agent, which undoes its faults, and waits for them.
     pub(crate) async fn close(self) {
-        let closed = self.nodes.into_iter().map(|node| blocking(move || node.link.close()));
+        let closed = self
+            .nodes
+            .into_iter()
+            .map(|node| blocking(move || node.link.close()));
         join_all(closed).await;
     }
 
@@ -127,12 +147,18 @@ impl Fleet {
 
     /// Names and addresses.
     pub(crate) fn topology(&self) -> Topology {
-        self.nodes.iter().map(|n| (n.name.clone(), n.address)).collect()
+        self.nodes
+            .iter()
+            .map(|n| (n.name.clone(), n.address))
+            .collect()
     }
 
     /// The node of that name.
     pub(crate) fn node(&self, name: &str) -> Result<&FleetNode, FleetError> {
-        self.nodes.iter().find(|n| n.name == name).ok_or_else(|| FleetError::NoSuchNode(name.to_owned()))
+        self.nodes
+            .iter()
+            .find(|n| n.name == name)
+            .ok_or_else(|| FleetError::NoSuchNode(name.to_owned()))
     }
 
     /// Asks one node.
@@ -162,10 +188,24 @@ impl Fleet {
         wait_ms: u64,
     ) -> Result<u64, FleetError> {
         let target = self.node(to)?.probe;
-        self.ask(from, RequestBody::ProbeSend { to: target, nonce, count }).await?;
-        match self.ask(to, RequestBody::ProbeCount { nonce, wait_ms }).await? {
+        self.ask(
+            from,
+            RequestBody::ProbeSend {
+                to: target,
+                nonce,
+                count,
+            },
+        )
+        .await?;
+        match self
+            .ask(to, RequestBody::ProbeCount { nonce, wait_ms })
+            .await?
+        {
             Reply::Count { packets } => Ok(packets),
-            other => Err(FleetError::Unexpected { node: to.to_owned(), reply: format!("{other:?}") }),
+            other => Err(FleetError::Unexpected {
+                node: to.to_owned(),
+                reply: format!("{other:?}"),
+            }),
         }
     }
 }

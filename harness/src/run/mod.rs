@@ -32,6 +32,7 @@ use crate::rundir::{RunDir, RunDirError};
 use crate::scenario::Scenario;
 use crate::system::{NodeRef, System};
 use scenario_run::ScenarioRun;
+pub(crate) use scenario_run::error_chain;
 
 /// Everything a run is told.
 pub struct RunRequest {
@@ -75,7 +76,9 @@ pub enum RunError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A node's name does not resolve.
-    #[error("node `{node}`: cannot resolve `{host}`: {reason}; give its address or add it to /etc/hosts")]
+    #[error(
+        "node `{node}`: cannot resolve `{host}`: {reason}; give its address or add it to /etc/hosts"
+    )]
     Resolve {
         /// The node.
         node: String,
@@ -106,15 +109,28 @@ pub struct RunOutcome {
 pub fn node_refs(nodes: &[NodeAddress]) -> Result<Vec<NodeRef>, RunError> {
     nodes
         .iter()
-        .map(|node| Ok(NodeRef { name: node.name.clone(), address: resolve(node)?.to_string() }))
+        .map(|node| {
+            Ok(NodeRef {
+                name: node.name.clone(),
+                address: resolve(node)?.to_string(),
+            })
+        })
         .collect()
 }
 
 fn resolve(node: &NodeAddress) -> Result<IpAddr, RunError> {
-    let failed =
-        |reason: String| RunError::Resolve { node: node.name.clone(), host: node.host.clone(), reason };
-    let mut found = (node.host.as_str(), 0).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
-    found.next().map(|address| address.ip()).ok_or_else(|| failed("no address".to_owned()))
+    let failed = |reason: String| RunError::Resolve {
+        node: node.name.clone(),
+        host: node.host.clone(),
+        reason,
+    };
+    let mut found = (node.host.as_str(), 0)
+        .to_socket_addrs()
+        .map_err(|error| failed(error.to_string()))?;
+    found
+        .next()
+        .map(|address| address.ip())
+        .ok_or_else(|| failed("no address".to_owned()))
 }
 
 /// Runs every scenario and writes results and report. A scenario that fails in the harness has its
@@ -124,7 +140,9 @@ fn resolve(node: &NodeAddress) -> Result<IpAddr, RunError> {
 /// Only what keeps any scenario from starting, or the report from being written.
 pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     let started = Instant::now();
-    let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let started_at = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
     let mut remotes = Vec::new();
     let mut addresses = Vec::new();
     for node in &request.nodes {
@@ -132,7 +150,12 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         addresses.push(resolve(node)?);
     }
     let agent = deploy::local_binary("shakedown-agent", &request.binaries)?;
-    for program in request.systems.iter().filter(|s| uses(&request, s)).flat_map(|s| &s.upload) {
+    for program in request
+        .systems
+        .iter()
+        .filter(|s| uses(&request, s))
+        .flat_map(|s| &s.upload)
+    {
         deploy::local_binary(program, &request.binaries)?;
     }
     preflight(&remotes).await?;
@@ -155,7 +178,10 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             results.interrupted = true;
             break;
         }
-        let system = request.systems.iter().find(|s| s.name == *scenario.system.get_ref());
+        let system = request
+            .systems
+            .iter()
+            .find(|s| s.name == *scenario.system.get_ref());
         let run = ScenarioRun {
             scenario,
             plan,
@@ -171,7 +197,10 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             suite_started: started,
             interrupt: request.interrupt.clone(),
         };
-        dir.write(&format!("{}/plan.json", scenario.name.get_ref()), &pretty(plan))?;
+        dir.write(
+            &format!("{}/plan.json", scenario.name.get_ref()),
+            &pretty(plan),
+        )?;
         let result = run.run().await;
         results.interrupted |= request.interrupt.is_stopped();
         results.scenarios.push(result);
@@ -185,11 +214,18 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         fleet::blocking(move || remote.close()).await;
     }
     let report = shakedown_reports::render::render_run(&results, dir.root())?;
-    Ok(RunOutcome { results, dir: dir.root().to_owned(), report })
+    Ok(RunOutcome {
+        results,
+        dir: dir.root().to_owned(),
+        report,
+    })
 }
 
 fn uses(request: &RunRequest, system: &System) -> bool {
-    request.scenarios.iter().any(|(scenario, _)| *scenario.system.get_ref() == system.name)
+    request
+        .scenarios
+        .iter()
+        .any(|(scenario, _)| *scenario.system.get_ref() == system.name)
 }
 
 /// Logs in to every node before anything is touched, so that all that is wrong is said at once.
@@ -198,16 +234,32 @@ async fn preflight(remotes: &[Arc<SshRemote>]) -> Result<(), RunError> {
         let remote = remote.clone();
         fleet::blocking(move || match remote.run("id -u") {
             Ok(user) if user == "0" => Ok(()),
-            Ok(_) => Err(format!("{}: not root there: log in as root, or pass --sudo", remote.node())),
+            Ok(_) => Err(format!(
+                "{}: not root there: log in as root, or pass --sudo",
+                remote.node()
+            )),
             Err(error) => Err(error.to_string()),
         })
     });
-    let problems: Vec<String> = join_all(asked).await.into_iter().filter_map(Result::err).collect();
-    if problems.is_empty() { Ok(()) } else { Err(RunError::Nodes(problems)) }
+    let problems: Vec<String> = join_all(asked)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(RunError::Nodes(problems))
+    }
 }
 
 fn worst(results: &SuiteResults) -> Verdict {
-    results.scenarios.iter().map(|s| s.verdict).max().unwrap_or(Verdict::Unknown)
+    results
+        .scenarios
+        .iter()
+        .map(|s| s.verdict)
+        .max()
+        .unwrap_or(Verdict::Unknown)
 }
 
 fn pretty(plan: &Plan) -> String {
@@ -219,11 +271,20 @@ fn environment() -> Vec<(String, String)> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let memory_kib: u64 = read("/proc/meminfo")
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse()
+                .ok()
+        })
         .unwrap_or(0);
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     vec![
-        ("kernel".to_owned(), read("/proc/sys/kernel/osrelease").trim().to_owned()),
+        (
+            "kernel".to_owned(),
+            read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        ),
         ("processors".to_owned(), cpus.to_string()),
         ("memory".to_owned(), format!("{} MiB", memory_kib / 1024)),
     ]

@@ -25,7 +25,11 @@ struct State {
 
 impl Progress {
     pub(crate) fn new(scenario: &str) -> Self {
-        let state = State { scenario: scenario.to_owned(), phase: "deploying".to_owned(), faults: BTreeSet::new() };
+        let state = State {
+            scenario: scenario.to_owned(),
+            phase: "deploying".to_owned(),
+            faults: BTreeSet::new(),
+        };
         Progress(Arc::new(Mutex::new(state)))
     }
 
@@ -53,7 +57,11 @@ impl Progress {
     pub(crate) async fn show(self, sink: EventSink) {
         let terminal = std::io::stderr().is_terminal();
         let started = Instant::now();
-        let mut interval = tokio::time::interval(if terminal { TERMINAL_EVERY } else { PLAIN_EVERY });
+        let mut interval = tokio::time::interval(if terminal {
+            TERMINAL_EVERY
+        } else {
+            PLAIN_EVERY
+        });
         let mut before = (Instant::now(), sink.totals());
         loop {
             interval.tick().await;
@@ -106,8 +114,17 @@ mod tests {
         let progress = Progress::new("smoke");
         progress.phase("cutover_draining");
         progress.fault_began("reset-new");
-        let now = Totals { ok: 1500, failed: 3, indeterminate: 1 };
-        let line = progress.line(Duration::from_secs(12), Duration::from_secs(1), Totals::default(), now);
+        let now = Totals {
+            ok: 1500,
+            failed: 3,
+            indeterminate: 1,
+        };
+        let line = progress.line(
+            Duration::from_secs(12),
+            Duration::from_secs(1),
+            Totals::default(),
+            now,
+        );
         assert_eq!(
             line,
             "  12.0s smoke | cutover_draining | 1500 ops/s, 1500 ok, 3 failed, 1 indeterminate | faults: reset-new"

@@ -65,20 +65,21 @@ impl ScenarioRun<'_> {
         let (notices, mut inbox) = unbounded_channel();
         let mut options = LinkOptions::new(self.id.clone());
         options.lease = self.lease;
-        let played = match Fleet::open(self.remotes, self.addresses, self.agent, &options, &notices).await {
-            Ok(fleet) => {
-                let fleet = Arc::new(fleet);
-                let played = self.on_nodes(&fleet, &mut inbox, &mut errors).await;
-                if let Some(fleet) = Arc::into_inner(fleet) {
-                    fleet.close().await;
+        let played =
+            match Fleet::open(self.remotes, self.addresses, self.agent, &options, &notices).await {
+                Ok(fleet) => {
+                    let fleet = Arc::new(fleet);
+                    let played = self.on_nodes(&fleet, &mut inbox, &mut errors).await;
+                    if let Some(fleet) = Arc::into_inner(fleet) {
+                        fleet.close().await;
+                    }
+                    played
                 }
-                played
-            }
-            Err(error) => {
-                errors.push(error.to_string());
-                None
-            }
-        };
+                Err(error) => {
+                    errors.push(error.to_string());
+                    None
+                }
+            };
         progress::clear_line();
         self.results(played, errors, began).await
     }
@@ -158,7 +159,13 @@ impl ScenarioRun<'_> {
         let progress = Progress::new(&self.plan.scenario);
         progress.phase("load");
         let shown = tokio::spawn(progress.clone().show(sink));
-        let mut conducted = conduct(scene.clone(), inbox, self.interrupt.clone(), progress.clone()).await;
+        let mut conducted = conduct(
+            scene.clone(),
+            inbox,
+            self.interrupt.clone(),
+            progress.clone(),
+        )
+        .await;
         progress.phase("final read");
         let recovered = recover(&scene).await;
         let write_pause = write_pause(&scene).await;
@@ -171,7 +178,14 @@ impl ScenarioRun<'_> {
             conducted.errors.push(error_chain(&error));
         }
         let deployment = Arc::into_inner(scene).map(|scene| scene.deployment);
-        (Ok(Played { conducted, write_pause, recovered }), deployment)
+        (
+            Ok(Played {
+                conducted,
+                write_pause,
+                recovered,
+            }),
+            deployment,
+        )
     }
 
     /// Puts the system's programs on the nodes, once per build.
@@ -192,14 +206,21 @@ impl ScenarioRun<'_> {
                     Ok(())
                 })
             });
-            futures_util::future::try_join_all(uploads).await.map_err(|e| e.to_string())?;
+            futures_util::future::try_join_all(uploads)
+                .await
+                .map_err(|e| e.to_string())?;
             bin.insert(name.clone(), dest);
         }
         Ok(bin)
     }
 
     /// Checks what was recorded and puts everything together.
-    async fn results(self, played: Option<Played>, mut errors: Vec<String>, began: Instant) -> ScenarioResults {
+    async fn results(
+        self,
+        played: Option<Played>,
+        mut errors: Vec<String>,
+        began: Instant,
+    ) -> ScenarioResults {
         let mut played = played.unwrap_or_else(|| Played {
             conducted: Conducted::default(),
             write_pause: None,
@@ -208,7 +229,9 @@ impl ScenarioRun<'_> {
         let taken = std::mem::take(&mut played.conducted.checkpoints);
         let stages = std::mem::take(&mut played.conducted.stages);
         let local_bin = self.system.upload.iter().filter_map(|name| {
-            local_binary(name, self.binaries).ok().map(|path| (name.clone(), path))
+            local_binary(name, self.binaries)
+                .ok()
+                .map(|path| (name.clone(), path))
         });
         let input = analyse::Input {
             dir: self.dir.clone(),
@@ -216,11 +239,19 @@ impl ScenarioRun<'_> {
             taken,
             stages,
             system: self.system.clone(),
-            context: Deployment::lay_out(self.plan, self.system, BTreeMap::new(), &self.id).context().clone(),
+            context: Deployment::lay_out(self.plan, self.system, BTreeMap::new(), &self.id)
+                .context()
+                .clone(),
             local_bin: local_bin.collect(),
         };
         let analysis = blocking(move || analyse::analyse(input)).await;
-        let Analysis { checkpoints, stages, timeline, endangered, errors: analysis_errors } = analysis;
+        let Analysis {
+            checkpoints,
+            stages,
+            timeline,
+            endangered,
+            errors: analysis_errors,
+        } = analysis;
         errors.append(&mut played.conducted.errors);
         errors.extend(analysis_errors);
         let conducted = played.conducted;
@@ -268,24 +299,38 @@ impl ScenarioRun<'_> {
     fn node_infos(&self) -> Vec<NodeInfo> {
         let nodes = self.plan.nodes.iter();
         nodes
-            .map(|n| NodeInfo { name: n.name.clone(), address: n.address.clone(), roles: vec![n.role.clone()] })
+            .map(|n| NodeInfo {
+                name: n.name.clone(),
+                address: n.address.clone(),
+                roles: vec![n.role.clone()],
+            })
             .collect()
     }
 }
 
 /// Waits until the system says that it is healthy.
 async fn recover(scene: &Scene) -> Result<(), String> {
-    let Some(healthy) = &scene.system.healthy else { return Ok(()) };
+    let Some(healthy) = &scene.system.healthy else {
+        return Ok(());
+    };
     let deadline = Instant::now() + RECOVERY;
     loop {
         let asked = command::run(&scene.fleet, &scene.deployment, healthy, &BTreeMap::new()).await;
         let reason = match asked {
             Ok((_, output)) if output.success() => return Ok(()),
-            Ok((_, output)) => format!("{}: {} {}", output.status, output.text(), output.error_text()),
+            Ok((_, output)) => format!(
+                "{}: {} {}",
+                output.status,
+                output.text(),
+                output.error_text()
+            ),
             Err(error) => error.to_string(),
         };
         if Instant::now() >= deadline {
-            return Err(format!("not healthy within {} s: {reason}", RECOVERY.as_secs()));
+            return Err(format!(
+                "not healthy within {} s: {reason}",
+                RECOVERY.as_secs()
+            ));
         }
         tokio::time::sleep(RECOVERY_POLL).await;
     }
@@ -304,9 +349,17 @@ struct MeasuredPause {
 /// waited, has none.
 async fn write_pause(scene: &Scene) -> Option<WritePause> {
     let spec = scene.system.write_pause.as_ref()?;
-    let (_, output) = command::run(&scene.fleet, &scene.deployment, &spec.command, &BTreeMap::new()).await.ok()?;
+    let (_, output) = command::run(
+        &scene.fleet,
+        &scene.deployment,
+        &spec.command,
+        &BTreeMap::new(),
+    )
+    .await
+    .ok()?;
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    let measured: MeasuredPause = serde_json::from_value(printed.pointer(&spec.pointer)?.clone()).ok()?;
+    let measured: MeasuredPause =
+        serde_json::from_value(printed.pointer(&spec.pointer)?.clone()).ok()?;
     let micros = |ms: f64| (ms * 1000.0).round() as u64;
     (measured.count > 0).then(|| WritePause {
         writes: measured.count,
@@ -334,7 +387,8 @@ fn artifacts(dir: &Path, scenario: &str) -> Vec<String> {
     found
 }
 
-fn error_chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, on one line.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

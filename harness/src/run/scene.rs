@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shakedown_checker::history::{Observation, ObservationWriter, Placement, Seen};
 use shakedown_checker::UNTIL_KEY;
+use shakedown_checker::history::{Observation, ObservationWriter, Placement, Seen};
 use shakedown_reports::results::{ActionResult, Span};
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::documents::final_read::{FinalReadConfig, FinalReader};
@@ -73,7 +73,14 @@ impl Scene {
     /// # Errors
     /// If the system file's client section cannot be used.
     pub(crate) fn new(parts: SceneParts) -> Result<Self, HttpConfigError> {
-        let ClientSpec::DocumentsHttp { role, port, index, timeout, outcome_header, .. } = &parts.system.client;
+        let ClientSpec::DocumentsHttp {
+            role,
+            port,
+            index,
+            timeout,
+            outcome_header,
+            ..
+        } = &parts.system.client;
         let documents = Documents::new(parts.seed, PayloadRange::default());
         let config = HttpConfig {
             urls: base_urls(&parts.deployment.context().nodes, role, *port),
@@ -84,8 +91,15 @@ impl Scene {
             headers: BTreeMap::new(),
             bearer: None,
         };
-        let read = FinalReadConfig { index: index.clone(), ..FinalReadConfig::default() };
-        let stages = parts.scenario.load.iter().map(|load| (load.keys.as_str(), load.processes));
+        let read = FinalReadConfig {
+            index: index.clone(),
+            ..FinalReadConfig::default()
+        };
+        let stages = parts
+            .scenario
+            .load
+            .iter()
+            .map(|load| (load.keys.as_str(), load.processes));
         Ok(Scene {
             keys: KeySpace::new(parts.seed, stages),
             clients: HttpClients::new(&config, documents)?,
@@ -102,9 +116,21 @@ impl Scene {
     }
 
     /// Runs a load stage.
-    pub(crate) async fn drive(&self, load: usize, stop: &StopSignal) -> Result<StageSummary, LoadError> {
+    pub(crate) async fn drive(
+        &self,
+        load: usize,
+        stop: &StopSignal,
+    ) -> Result<StageSummary, LoadError> {
         let spec = self.scenario.load[load].spec();
-        drive(&spec, &self.keys, |process| self.clients.client(process), self.clock, &self.sink, stop).await
+        drive(
+            &spec,
+            &self.keys,
+            |process| self.clients.client(process),
+            self.clock,
+            &self.sink,
+            stop,
+        )
+        .await
     }
 
     /// Runs an operator action.
@@ -112,7 +138,8 @@ impl Scene {
         let item = &self.scenario.action[action];
         let spec = &self.system.action[item.run.get_ref()];
         let start_ns = self.clock.now_ns();
-        let (command, output) = command::run(&self.fleet, &self.deployment, spec, &item.with).await?;
+        let (command, output) =
+            command::run(&self.fleet, &self.deployment, spec, &item.with).await?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         let as_expected = match &item.fails_with {
@@ -122,7 +149,11 @@ impl Scene {
         let kept = text.floor_char_boundary(OUTPUT_KEPT);
         text.truncate(kept);
         Ok(ActionResult {
-            span: Span { name: item.name.get_ref().clone(), start_ns, end_ns: self.clock.now_ns() },
+            span: Span {
+                name: item.name.get_ref().clone(),
+                start_ns,
+                end_ns: self.clock.now_ns(),
+            },
             command,
             exit_status: match output.status {
                 Status::Exited(status) => status,
@@ -144,23 +175,41 @@ impl Scene {
         let failed = |error: &dyn std::fmt::Display| format!("checkpoint `{name}`: {error}");
         std::fs::create_dir_all(&dir).map_err(|e| failed(&e))?;
         let time_ns = self.clock.now_ns();
-        let ClientSpec::DocumentsHttp { role, port, stores, store_port, placement_path, .. } = &self.system.client;
+        let ClientSpec::DocumentsHttp {
+            role,
+            port,
+            stores,
+            store_port,
+            placement_path,
+            ..
+        } = &self.system.client;
         let nodes = &self.deployment.context().nodes;
-        let store_nodes: Vec<&NodeRef> = stores.iter().flat_map(|role| nodes.get(role).into_iter().flatten()).collect();
+        let store_nodes: Vec<&NodeRef> = stores
+            .iter()
+            .flat_map(|role| nodes.get(role).into_iter().flatten())
+            .collect();
         let mut sources = vec![role.clone()];
         sources.extend(store_nodes.iter().map(|node| node.name.clone()));
         let metadata = BTreeMap::from([
             ("checkpoint".to_owned(), name.to_owned()),
             (UNTIL_KEY.to_owned(), time_ns.to_string()),
         ]);
-        let mut writer = ObservationWriter::create(&path, &sources, &metadata).map_err(|e| failed(&e))?;
-        let front = base_urls(nodes, role, *port).into_iter().next().ok_or_else(|| failed(&"no front door"))?;
+        let mut writer =
+            ObservationWriter::create(&path, &sources, &metadata).map_err(|e| failed(&e))?;
+        let front = base_urls(nodes, role, *port)
+            .into_iter()
+            .next()
+            .ok_or_else(|| failed(&"no front door"))?;
         self.reader
             .routed(0, &front, &self.keys.keys(), |row| writer.append(&row))
             .await
             .map_err(|e| failed(&e))?;
         let placement = match placement_path {
-            Some(path) => self.reader.placement(&format!("{front}{path}")).await.map(Some),
+            Some(path) => self
+                .reader
+                .placement(&format!("{front}{path}"))
+                .await
+                .map(Some),
             None => Ok(None),
         };
         for (source, node) in (1u16..).zip(&store_nodes) {
@@ -168,23 +217,40 @@ impl Scene {
             let placement = match &placement {
                 Ok(placement) => placement,
                 Err(error) => {
-                    let seen = Seen::Failed { error: error.to_string() };
-                    let row = Observation { source, placement: Placement::Owner, seen };
+                    let seen = Seen::Failed {
+                        error: error.to_string(),
+                    };
+                    let row = Observation {
+                        source,
+                        placement: Placement::Owner,
+                        seen,
+                    };
                     writer.append(&row).map_err(|e| failed(&e))?;
                     continue;
                 }
             };
             let its = placement.as_ref().map(|table| table.for_node(&address));
             self.reader
-                .direct(source, &format!("http://{address}"), its.as_ref(), |row| writer.append(&row))
+                .direct(source, &format!("http://{address}"), its.as_ref(), |row| {
+                    writer.append(&row)
+                })
                 .await
                 .map_err(|e| failed(&e))?;
         }
         writer.finish().map_err(|e| failed(&e))?;
-        Ok(CheckpointTaken { name: name.to_owned(), time_ns, observations: path })
+        Ok(CheckpointTaken {
+            name: name.to_owned(),
+            time_ns,
+            observations: path,
+        })
     }
 }
 
 fn base_urls(nodes: &BTreeMap<String, Vec<NodeRef>>, role: &str, port: u16) -> Vec<String> {
-    nodes.get(role).into_iter().flatten().map(|node| format!("http://{}:{port}", node.address)).collect()
+    nodes
+        .get(role)
+        .into_iter()
+        .flatten()
+        .map(|node| format!("http://{}:{port}", node.address))
+        .collect()
 }

@@ -65,24 +65,48 @@ impl Schedule {
         let mut entries = Vec::new();
         let mut add = |item, name: &toml::Spanned<String>, when: &toml::Spanned<Trigger>, end| {
             let (name, when) = (name.get_ref().clone(), when.get_ref().clone());
-            entries.push(Entry { item, name, when, end, state: State::Waiting });
+            entries.push(Entry {
+                item,
+                name,
+                when,
+                end,
+                state: State::Waiting,
+            });
         };
-        let until = |trigger: &Option<toml::Spanned<Trigger>>| trigger.as_ref().map(|t| End::Until(t.get_ref().clone()));
+        let until = |trigger: &Option<toml::Spanned<Trigger>>| {
+            trigger.as_ref().map(|t| End::Until(t.get_ref().clone()))
+        };
         for (i, load) in scenario.load.iter().enumerate() {
             // `for` and `count` are the driver's own business.
-            add(Item::Load(i), &load.name, &load.when, until(&load.until).unwrap_or(End::Own));
+            add(
+                Item::Load(i),
+                &load.name,
+                &load.when,
+                until(&load.until).unwrap_or(End::Own),
+            );
         }
         for (i, fault) in scenario.fault.iter().enumerate() {
-            let end = until(&fault.until).or(fault.duration.map(End::After)).unwrap_or(End::Own);
+            let end = until(&fault.until)
+                .or(fault.duration.map(End::After))
+                .unwrap_or(End::Own);
             add(Item::Fault(i), &fault.name, &fault.when, end);
         }
         for (i, action) in scenario.action.iter().enumerate() {
             add(Item::Action(i), &action.name, &action.when, End::Own);
         }
         for (i, checkpoint) in scenario.checkpoint.iter().enumerate() {
-            add(Item::Checkpoint(i), &checkpoint.name, &checkpoint.when, End::Own);
+            add(
+                Item::Checkpoint(i),
+                &checkpoint.name,
+                &checkpoint.when,
+                End::Own,
+            );
         }
-        Schedule { entries, facts: HashMap::new(), ops_reached: HashMap::new() }
+        Schedule {
+            entries,
+            facts: HashMap::new(),
+            ops_reached: HashMap::new(),
+        }
     }
 
     /// The item has begun (a fault: taken effect).
@@ -101,9 +125,15 @@ impl Schedule {
     }
 
     fn set(&mut self, item: Item, state: State, suffix: &str, now_ns: u64) {
-        let entry = self.entries.iter_mut().find(|e| e.item == item).expect("items come from this schedule");
+        let entry = self
+            .entries
+            .iter_mut()
+            .find(|e| e.item == item)
+            .expect("items come from this schedule");
         entry.state = state;
-        self.facts.entry(format!("{}{suffix}", entry.name)).or_insert(now_ns);
+        self.facts
+            .entry(format!("{}{suffix}", entry.name))
+            .or_insert(now_ns);
     }
 
     /// What is due, and when to ask again at the latest (if anything is merely a matter of time).
@@ -112,13 +142,24 @@ impl Schedule {
         let mut wake: Option<u64> = None;
         for entry in &mut self.entries {
             let due_ns = match (entry.state, &entry.end) {
-                (State::Waiting, _) => fires(&entry.when, &self.facts, &mut self.ops_reached, now_ns, operations),
-                (State::Running, End::Until(trigger)) => {
-                    fires(trigger, &self.facts, &mut self.ops_reached, now_ns, operations)
-                }
-                (State::Running, End::After(length)) => {
-                    self.facts.get(&format!("{}.start", entry.name)).map(|start| start + length.as_nanos())
-                }
+                (State::Waiting, _) => fires(
+                    &entry.when,
+                    &self.facts,
+                    &mut self.ops_reached,
+                    now_ns,
+                    operations,
+                ),
+                (State::Running, End::Until(trigger)) => fires(
+                    trigger,
+                    &self.facts,
+                    &mut self.ops_reached,
+                    now_ns,
+                    operations,
+                ),
+                (State::Running, End::After(length)) => self
+                    .facts
+                    .get(&format!("{}.start", entry.name))
+                    .map(|start| start + length.as_nanos()),
                 _ => None,
             };
             match due_ns {
@@ -142,7 +183,8 @@ impl Schedule {
     pub(crate) fn watches_operations(&self) -> bool {
         self.entries.iter().any(|e| {
             (e.state == State::Waiting && e.when.after_ops.is_some())
-                || (e.state == State::Running && matches!(&e.end, End::Until(t) if t.after_ops.is_some()))
+                || (e.state == State::Running
+                    && matches!(&e.end, End::Until(t) if t.after_ops.is_some()))
         })
     }
 
@@ -158,13 +200,32 @@ impl Schedule {
     /// Faults that are to be undone now that the scenario is over.
     pub(crate) fn active_faults(&self) -> Vec<usize> {
         let active = self.entries.iter().filter(|e| e.state == State::Running);
-        active.filter_map(|e| if let Item::Fault(i) = e.item { Some(i) } else { None }).collect()
+        active
+            .filter_map(|e| {
+                if let Item::Fault(i) = e.item {
+                    Some(i)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     /// Loads still running.
     pub(crate) fn active_loads(&self) -> Vec<usize> {
-        let active = self.entries.iter().filter(|e| matches!(e.state, State::Running | State::Beginning));
-        active.filter_map(|e| if let Item::Load(i) = e.item { Some(i) } else { None }).collect()
+        let active = self
+            .entries
+            .iter()
+            .filter(|e| matches!(e.state, State::Running | State::Beginning));
+        active
+            .filter_map(|e| {
+                if let Item::Load(i) = e.item {
+                    Some(i)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     /// Items that have not begun, or not ended though they should have.
@@ -193,7 +254,9 @@ fn fires(
     } else if let Some(phase) = &trigger.phase {
         *facts.get(&format!("phase {}", phase.get_ref()))?
     } else {
-        let target = trigger.after_ops.expect("validation saw to it that one condition is given");
+        let target = trigger
+            .after_ops
+            .expect("validation saw to it that one condition is given");
         if operations < target {
             return None;
         }
@@ -230,7 +293,8 @@ mod tests {
         Schedule::new(&Scenario::parse("test.toml", &text, &catalogue.systems).unwrap())
     }
 
-    const LOAD: &str = "\n[[load]]\nname = \"writes\"\nwhen = { at = \"1s\" }\ncount = 1\nmix = { insert = 1 }\n";
+    const LOAD: &str =
+        "\n[[load]]\nname = \"writes\"\nwhen = { at = \"1s\" }\ncount = 1\nmix = { insert = 1 }\n";
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
@@ -251,7 +315,10 @@ mod tests {
         assert_eq!(schedule.due(SECOND, 0).0, vec![Step::Begin(Item::Fault(0))]);
         schedule.began(Item::Fault(0), 2 * SECOND);
         assert_eq!(schedule.due(3 * SECOND, 0), (vec![], Some(4 * SECOND)));
-        assert_eq!(schedule.due(4 * SECOND, 0).0, vec![Step::End(Item::Fault(0))]);
+        assert_eq!(
+            schedule.due(4 * SECOND, 0).0,
+            vec![Step::End(Item::Fault(0))]
+        );
         schedule.ended(Item::Fault(0), 4 * SECOND);
         schedule.ended(Item::Load(0), 4 * SECOND);
         assert!(schedule.finished());
@@ -268,7 +335,10 @@ mod tests {
         assert!(!schedule.finished());
         assert_eq!(schedule.unfinished(), ["cutover"]);
         schedule.phase("cutover_begin", 2 * SECOND);
-        assert_eq!(schedule.due(2 * SECOND, 0).0, vec![Step::Begin(Item::Action(0))]);
+        assert_eq!(
+            schedule.due(2 * SECOND, 0).0,
+            vec![Step::Begin(Item::Action(0))]
+        );
     }
 
     #[test]

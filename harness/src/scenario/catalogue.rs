@@ -8,7 +8,10 @@ use crate::system::System;
 
 macro_rules! embedded {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../scenarios/", $name, ".toml")))
+        (
+            $name,
+            include_str!(concat!("../../scenarios/", $name, ".toml")),
+        )
     };
 }
 
@@ -51,7 +54,8 @@ impl Catalogue {
         let scenarios = EMBEDDED
             .iter()
             .map(|(name, text)| {
-                Scenario::parse(&format!("embedded:{name}.toml"), text, &systems).map(|s| (s, (*text).to_owned()))
+                Scenario::parse(&format!("embedded:{name}.toml"), text, &systems)
+                    .map(|s| (s, (*text).to_owned()))
             })
             .collect::<Result<_, _>>()?;
         Ok(Catalogue { systems, scenarios })
@@ -62,7 +66,10 @@ impl Catalogue {
         let mut suites: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (scenario, _) in &self.scenarios {
             for suite in &scenario.suites {
-                suites.entry(suite).or_default().push(scenario.name.get_ref());
+                suites
+                    .entry(suite)
+                    .or_default()
+                    .push(scenario.name.get_ref());
             }
         }
         suites
@@ -83,19 +90,31 @@ impl Catalogue {
             let matching = |s: &Scenario| s.name.get_ref() == name || s.suites.contains(name);
             chosen.extend(self.scenarios.iter().filter(|(s, _)| matching(s)).cloned());
             if chosen.len() == before {
-                return Err(ScenarioError::NotFound { name: name.clone(), hint: self.nearest(name) });
+                return Err(ScenarioError::NotFound {
+                    name: name.clone(),
+                    hint: self.nearest(name),
+                });
             }
         }
         let name = match names {
             [one] if !one.ends_with(".toml") => one.clone(),
-            _ => chosen.first().map_or_else(String::new, |(s, _)| s.name.get_ref().clone()),
+            _ => chosen
+                .first()
+                .map_or_else(String::new, |(s, _)| s.name.get_ref().clone()),
         };
-        Ok(Selection { name, scenarios: chosen })
+        Ok(Selection {
+            name,
+            scenarios: chosen,
+        })
     }
 
     fn nearest(&self, name: &str) -> String {
         let suites = self.suites();
-        let known = suites.keys().copied().chain(self.scenarios.iter().map(|(s, _)| s.name.get_ref().as_str()));
+        let known = suites.keys().copied().chain(
+            self.scenarios
+                .iter()
+                .map(|(s, _)| s.name.get_ref().as_str()),
+        );
         known
             .filter(|k| k.contains(name) || name.contains(k))
             .min_by_key(|k| k.len().abs_diff(name.len()))
@@ -110,19 +129,38 @@ mod tests {
     #[test]
     fn every_scenario_file_is_embedded_under_its_own_name_and_valid() {
         let catalogue = Catalogue::embedded().unwrap();
-        let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
-            .collect();
+        let mut files: Vec<String> =
+            std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))
+                .unwrap()
+                .map(|entry| {
+                    entry
+                        .unwrap()
+                        .path()
+                        .file_stem()
+                        .unwrap()
+                        .to_string_lossy()
+                        .into_owned()
+                })
+                .collect();
         files.sort();
-        let mut embedded: Vec<String> = catalogue.scenarios.iter().map(|(s, _)| s.name.get_ref().clone()).collect();
+        let mut embedded: Vec<String> = catalogue
+            .scenarios
+            .iter()
+            .map(|(s, _)| s.name.get_ref().clone())
+            .collect();
         embedded.sort();
         assert_eq!(embedded, files);
     }
 
     #[test]
     fn an_unknown_name_gets_a_hint() {
-        let error = Catalogue::embedded().unwrap().select(&["cutove".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("did you mean `cutover`?"), "{error}");
+        let error = Catalogue::embedded()
+            .unwrap()
+            .select(&["cutove".to_owned()])
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean `cutover`?"),
+            "{error}"
+        );
     }
 }

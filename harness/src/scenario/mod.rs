@@ -180,7 +180,7 @@ impl LoadItem {
             rate: self.rate,
             count: self.count,
             duration: self.duration,
-            mix: self.mix.clone(),
+            mix: self.mix,
             batch: self.batch,
             keys: self.keys.clone(),
         }
@@ -367,9 +367,14 @@ impl FaultItem {
 impl Scenario {
     /// The checkpoints, `final` included, at which loss is expected.
     pub fn loss_expected(&self) -> BTreeSet<String> {
-        let earlier = self.checkpoint.iter().map(|c| (c.name.get_ref().as_str(), c.loss));
+        let earlier = self
+            .checkpoint
+            .iter()
+            .map(|c| (c.name.get_ref().as_str(), c.loss));
         let all = earlier.chain([("final", self.expect.loss)]);
-        all.filter(|(_, loss)| *loss == Loss::Some).map(|(name, _)| name.to_owned()).collect()
+        all.filter(|(_, loss)| *loss == Loss::Some)
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     /// Nodes it needs.

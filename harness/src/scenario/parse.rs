@@ -32,7 +32,9 @@ pub enum ScenarioError {
         excerpt: String,
     },
     /// Nothing goes by that name.
-    #[error("no scenario, suite or file named `{name}`; `shakedown list` shows what there is{hint}")]
+    #[error(
+        "no scenario, suite or file named `{name}`; `shakedown list` shows what there is{hint}"
+    )]
     NotFound {
         /// As given.
         name: String,
@@ -49,7 +51,10 @@ impl ScenarioError {
         let line_text = text[line_start..].lines().next().unwrap_or("");
         let line = text[..line_start].matches('\n').count() + 1;
         let column = text[line_start..start].chars().count() + 1;
-        let width = text[start..span.end.min(line_start + line_text.len()).max(start)].chars().count().max(1);
+        let width = text[start..span.end.min(line_start + line_text.len()).max(start)]
+            .chars()
+            .count()
+            .max(1);
         let gutter = line.to_string();
         let excerpt = format!(
             "{gutter} | {line_text}\n{} | {}{}",
@@ -57,7 +62,13 @@ impl ScenarioError {
             " ".repeat(column - 1),
             "^".repeat(width)
         );
-        ScenarioError::Malformed { file: file.to_owned(), line, column, message: message.into(), excerpt }
+        ScenarioError::Malformed {
+            file: file.to_owned(),
+            line,
+            column,
+            message: message.into(),
+            excerpt,
+        }
     }
 }
 
@@ -65,9 +76,18 @@ impl ScenarioError {
 ///
 /// # Errors
 /// [`ScenarioError::Malformed`].
-pub(crate) fn toml_at<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, ScenarioError> {
-    toml::from_str(text)
-        .map_err(|error| ScenarioError::at(file, text, error.span().unwrap_or(0..0), error.message().trim()))
+pub(crate) fn toml_at<T: serde::de::DeserializeOwned>(
+    file: &str,
+    text: &str,
+) -> Result<T, ScenarioError> {
+    toml::from_str(text).map_err(|error| {
+        ScenarioError::at(
+            file,
+            text,
+            error.span().unwrap_or(0..0),
+            error.message().trim(),
+        )
+    })
 }
 
 impl Scenario {
@@ -88,8 +108,10 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError::Read`] and [`ScenarioError::Malformed`].
     pub fn read(path: &Path, systems: &[System]) -> Result<(Self, String), ScenarioError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let scenario = Self::parse(&path.display().to_string(), &text, systems)?;
         Ok((scenario, text))
     }
@@ -105,7 +127,9 @@ mod tests {
     fn error_after(from: &str, to: &str) -> String {
         assert!(GOOD.contains(from), "the scenario has no {from:?}");
         let systems = System::embedded().unwrap();
-        Scenario::parse("my.toml", &GOOD.replacen(from, to, 1), &systems).unwrap_err().to_string()
+        Scenario::parse("my.toml", &GOOD.replacen(from, to, 1), &systems)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -130,12 +154,15 @@ mod tests {
 
     #[test]
     fn a_trigger_with_two_conditions_is_refused() {
-        insta::assert_snapshot!(error_after("when = { at = \"0s\" }", "when = { at = \"0s\", after_ops = 5 }"));
+        insta::assert_snapshot!(error_after(
+            "when = { at = \"0s\" }",
+            "when = { at = \"0s\", after_ops = 5 }"
+        ));
     }
 
     #[test]
     fn a_phase_the_system_does_not_have_lists_those_it_has() {
-        insta::assert_snapshot!(error_after("phase = \"cutover_begin\"", "phase = \"cutover\""));
+        insta::assert_snapshot!(error_after("after = \"preload\"", "phase = \"cutover\""));
     }
 
     #[test]

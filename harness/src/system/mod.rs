@@ -171,7 +171,10 @@ impl System {
 
     /// Every role some service runs in.
     pub fn roles(&self) -> BTreeSet<&str> {
-        self.service.iter().flat_map(|s| s.roles.iter().map(String::as_str)).collect()
+        self.service
+            .iter()
+            .flat_map(|s| s.roles.iter().map(String::as_str))
+            .collect()
     }
 
     /// The service of that name.

@@ -57,7 +57,10 @@ impl TemplateContext {
             SyntaxConfig::builder()
                 .keep_trailing_newline(true)
                 .build()
-                .map_err(|error| TemplateError { template: template.to_owned(), message: error.to_string() })?,
+                .map_err(|error| TemplateError {
+                    template: template.to_owned(),
+                    message: error.to_string(),
+                })?,
         );
         // As TOML, YAML and JSON spell it, not as the template language does.
         environment.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
@@ -67,7 +70,10 @@ impl TemplateContext {
         });
         environment
             .render_str(template, Serde(self))
-            .map_err(|error| TemplateError { template: template.to_owned(), message: error.to_string() })
+            .map_err(|error| TemplateError {
+                template: template.to_owned(),
+                message: error.to_string(),
+            })
     }
 
     /// Fills in a command line. An argument that is just `{{ files }}` becomes one argument per file.
@@ -105,7 +111,9 @@ mod tests {
 
     #[test]
     fn values_are_written_as_configuration_files_spell_them() {
-        let filled = context().fill("safe = {{ settings.safe }}\npages = {{ settings.pages }}\n").unwrap();
+        let filled = context()
+            .fill("safe = {{ settings.safe }}\npages = {{ settings.pages }}\n")
+            .unwrap();
         assert_eq!(filled, "safe = false\npages = 3\n");
     }
 
@@ -118,6 +126,9 @@ mod tests {
     #[test]
     fn a_list_of_files_becomes_as_many_arguments() {
         let argv = ["{{ bin.miroir }}".to_owned(), "{{ files }}".to_owned()];
-        assert_eq!(context().fill_argv(&argv).unwrap(), ["/bin/miroir", "a", "b"]);
+        assert_eq!(
+            context().fill_argv(&argv).unwrap(),
+            ["/bin/miroir", "a", "b"]
+        );
     }
 }
