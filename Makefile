@@ -29,9 +29,9 @@ build: setup
 demo: build
 	$(ROOT) $(BIN)/shakedown run demo --out runs
 
-# The store with its planted bugs is a second build of one crate, kept apart from the real one.
+# The store with its planted bugs is a program of its own name: nobody deploys it by mistake.
 planted: setup
-	cargo build --release --locked -p miroir --features planted-bugs --target-dir target/planted
+	cargo build --release --locked -p miroir --features planted-bugs --bin miroir-planted
 
 test: build planted
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: the tests start local clusters (try: sudo -E make test)"; exit 1; }

@@ -1,65 +1,7 @@
-//! Miroir: a sharded document store. One binary: storage node, router with coordinator, operator's tool.
-#![forbid(unsafe_code)]
-
-mod anti_entropy;
-mod audit;
-mod coordinator;
-mod ctl;
-mod log;
-mod node;
-mod peer;
-mod router;
-mod routing;
-mod wire;
+//! The `miroir` command.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-/// The version, with a mark if faults are planted in this build.
-const VERSION: &str = if cfg!(feature = "planted-bugs") {
-    concat!(
-        env!("CARGO_PKG_VERSION"),
-        " (PLANTED BUGS: for negative controls only)"
-    )
-} else {
-    env!("CARGO_PKG_VERSION")
-};
-
-/// A sharded document store
-#[derive(Parser)]
-#[command(name = "miroir", version = VERSION)]
-enum Command {
-    /// Run a storage node
-    Node(node::NodeArgs),
-    /// Run the router and its migration coordinator
-    Router(router::RouterArgs),
-    /// Ask and steer a running router
-    Ctl(ctl::CtlArgs),
-    /// Print which documents an unchecked cutover loses, by the router's audit log
-    Predict(audit::PredictArgs),
-}
-
 fn main() -> ExitCode {
-    let command = Command::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("cannot start the runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let result = match command {
-        Command::Node(args) => runtime.block_on(node::run(args)),
-        Command::Router(args) => runtime.block_on(router::run(args)),
-        Command::Predict(args) => audit::run(&args),
-        Command::Ctl(args) => return runtime.block_on(ctl::run(args)),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("miroir: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    miroir::main()
 }
