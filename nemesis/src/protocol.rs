@@ -51,6 +51,11 @@ pub enum RequestBody {
         /// Patience before SIGKILL, milliseconds.
         timeout_ms: u64,
     },
+    /// Stops and forgets every service on record, whichever run started it, as `Stop` does one.
+    StopAll {
+        /// Patience before SIGKILL for each, milliseconds.
+        timeout_ms: u64,
+    },
     /// State of a service.
     Status {
         /// Its name.

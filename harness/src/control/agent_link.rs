@@ -211,7 +211,9 @@ pub(crate) fn dead(node: &str, reason: String) -> AgentError {
 /// The time a request itself allows the agent to take.
 fn own_time(body: &RequestBody) -> Duration {
     match body {
-        RequestBody::Stop { timeout_ms, .. } => Duration::from_millis(*timeout_ms),
+        RequestBody::Stop { timeout_ms, .. } | RequestBody::StopAll { timeout_ms } => {
+            Duration::from_millis(*timeout_ms)
+        }
         RequestBody::ProbeCount { wait_ms, .. } => Duration::from_millis(*wait_ms),
         _ => Duration::ZERO,
     }

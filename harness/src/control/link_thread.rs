@@ -337,6 +337,7 @@ fn name_of(body: &RequestBody) -> &'static str {
         RequestBody::Ping => "ping",
         RequestBody::Start(_) => "start a service",
         RequestBody::Stop { .. } => "stop a service",
+        RequestBody::StopAll { .. } => "stop its services",
         RequestBody::Status { .. } => "tell a service's status",
         RequestBody::Prepare { .. } => "prepare a fault",
         RequestBody::Install { .. } => "install a fault",

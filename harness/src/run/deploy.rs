@@ -13,6 +13,8 @@ use crate::system::{NodeRef, ServiceSpec, System, TemplateContext, TemplateError
 
 /// How often a readiness URL is asked.
 const READY_POLL: Duration = Duration::from_millis(20);
+/// Holds the directories of runs on a node.
+const WORK: &str = "/var/lib/shakedown/work";
 /// Patience with SIGTERM before SIGKILL.
 const STOP_PATIENCE_MS: u64 = 3000;
 
@@ -102,7 +104,7 @@ impl Deployment {
         bin: BTreeMap<String, String>,
         run: &str,
     ) -> Self {
-        let root = format!("/var/lib/shakedown/work/{run}");
+        let root = format!("{WORK}/{run}");
         let nodes = plan.roles();
         let mut placed = Vec::new();
         for spec in &system.service {
@@ -142,8 +144,9 @@ impl Deployment {
         &self.context
     }
 
-    /// Writes files, starts every service and waits until each is ready. Services of one kind start
-    /// together, kinds in the order of the system file.
+    /// Ends what an earlier run that was killed left running, writes files, starts every service and
+    /// waits until each is ready. Services of one kind start together, kinds in the order of the
+    /// system file.
     ///
     /// # Errors
     /// The first thing that goes wrong.
@@ -152,6 +155,7 @@ impl Deployment {
         fleet: &Fleet,
         env: &BTreeMap<String, String>,
     ) -> Result<(), DeployError> {
+        self.clear(fleet).await?;
         let http = reqwest::Client::new();
         for group in self.placed.chunk_by(|a, b| a.spec.name == b.spec.name) {
             let started = group
@@ -159,6 +163,20 @@ impl Deployment {
                 .map(|placed| self.start_one(fleet, placed, env, &http));
             futures_util::future::try_join_all(started).await?;
         }
+        Ok(())
+    }
+
+    /// Stops every service on the nodes and removes the directories of earlier runs.
+    async fn clear(&self, fleet: &Fleet) -> Result<(), DeployError> {
+        let cleared = fleet.nodes().iter().map(|node| async move {
+            let stop = RequestBody::StopAll {
+                timeout_ms: STOP_PATIENCE_MS,
+            };
+            fleet.ask(&node.name, stop).await?;
+            node.exec(&format!("rm -rf {WORK}")).await?;
+            Ok::<(), DeployError>(())
+        });
+        futures_util::future::try_join_all(cleared).await?;
         Ok(())
     }
 
@@ -277,15 +295,13 @@ impl Deployment {
                 placed.log.clone(),
                 dir.join(format!("{}.log", placed.spec.name)),
             );
-            let mut files = vec![log];
-            for name in &placed.spec.keep {
-                let remote = format!("{}/{name}", placed.dir);
-                // A file that the service has not made yet is none of its records.
-                if exists(fleet, &placed.node.name, &remote).await {
-                    files.push((remote, dir.join(name)));
+            let kept = placed.spec.keep.iter();
+            let kept = kept.map(|name| (format!("{}/{name}", placed.dir), dir.join(name)));
+            for (remote, target) in std::iter::once(log).chain(kept) {
+                // A file that the service has not made yet, or a service that never ran, is no record.
+                if !exists(fleet, &placed.node.name, &remote).await {
+                    continue;
                 }
-            }
-            for (remote, target) in files {
                 let copied = match fleet.node(&placed.node.name) {
                     Ok(node) => node
                         .download(&remote, &target)

@@ -91,7 +91,7 @@ impl Agent {
         let Request { id, body } = request;
         if matches!(
             body,
-            RequestBody::Stop { .. } | RequestBody::ProbeCount { .. }
+            RequestBody::Stop { .. } | RequestBody::StopAll { .. } | RequestBody::ProbeCount { .. }
         ) {
             let agent = Arc::clone(self);
             thread::spawn(move || agent.reply(id, &body));
@@ -142,6 +142,10 @@ impl Agent {
                     service,
                     patience,
                 )?))
+            }
+            RequestBody::StopAll { timeout_ms } => {
+                service::stop_all(&self.state, Duration::from_millis(*timeout_ms))?;
+                Ok(Reply::Done)
             }
             RequestBody::Status { service } => {
                 Ok(Reply::Service(service::status(&self.state, service)?))

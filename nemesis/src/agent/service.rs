@@ -1,5 +1,6 @@
 //! Services this node was told to run: their records, their state, and ending them.
 
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -89,6 +90,22 @@ pub(crate) fn stop(
         durable::remove(&Record::path(state, name))?;
     }
     Ok(record.state())
+}
+
+/// Ends and forgets every service on record, as [`stop`] does one; tries all, and reports the first failure.
+pub(crate) fn stop_all(state: &StateDir, patience: Duration) -> Result<(), AgentError> {
+    let directory = state.services();
+    let read = |source| AgentError::file("read", &directory)(source);
+    let mut outcome = Ok(());
+    for file in fs::read_dir(&directory).map_err(read)? {
+        let path = file.map_err(read)?.path();
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        // Anything else was left by a writer that died before its rename.
+        if let (Some(name), Some("json")) = (name, path.extension().and_then(|e| e.to_str())) {
+            outcome = outcome.and(stop(state, name, patience).map(|_| ()));
+        }
+    }
+    outcome
 }
 
 /// Kills every process of a service; true if all are gone. Repeats, as they may start more meanwhile.

@@ -240,3 +240,23 @@ fn faults_on_a_service_that_does_not_run_are_skipped_and_say_so_and_never_start_
     }
     assert_eq!(status(&mut agent), ServiceState::Dead { pid });
 }
+
+#[test]
+fn services_an_earlier_run_left_are_all_stopped_and_forgotten_at_once() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let web = start(&mut agent, &family(&node));
+    let mut other = shell(&node, "exec sleep 1000");
+    other.name = "other".into();
+    let other = start(&mut agent, &other);
+    assert!(agent.close().success());
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let all = || RequestBody::StopAll { timeout_ms: 20_000 };
+    assert_eq!(agent.ask(all()), Ok(Reply::Done));
+    assert_eq!(
+        (node.process_state(web), node.process_state(other)),
+        (None, None)
+    );
+    assert_eq!(status(&mut agent), ServiceState::Unknown);
+    assert_eq!(agent.ask(all()), Ok(Reply::Done));
+}
