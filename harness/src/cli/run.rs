@@ -70,17 +70,20 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
         eprintln!("warning: {error}");
     }
     let outcome = outcome.map_err(Failure::harness)?;
+    let report = match &outcome.report {
+        Ok(report) => format!("report: {}", report.display()),
+        Err(error) => {
+            eprintln!("error: {}", run::error_chain(error));
+            "report: none".to_owned()
+        }
+    };
     say(&format!(
-        "{}\nreport: {}\nrepeat: {}\n",
+        "{}\n{report}\nrepeat: {}\n",
         shakedown_reports::console::summary(&outcome.results),
-        outcome.report.display(),
         outcome.results.command
     ))?;
-    let harness_failed = outcome
-        .results
-        .scenarios
-        .iter()
-        .any(|s| s.harness_error.is_some());
+    let mut scenarios = outcome.results.scenarios.iter();
+    let harness_failed = outcome.report.is_err() || scenarios.any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(outcome.results.verdict, harness_failed))
 }
 

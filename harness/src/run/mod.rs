@@ -101,8 +101,8 @@ pub struct RunOutcome {
     pub results: SuiteResults,
     /// The run directory.
     pub dir: PathBuf,
-    /// The report.
-    pub report: PathBuf,
+    /// The report, or what kept it, or a scenario's directory, from being written.
+    pub report: Result<PathBuf, RunError>,
 }
 
 /// The nodes as plans see them.
@@ -134,10 +134,10 @@ fn resolve(node: &NodeAddress) -> Result<IpAddr, RunError> {
 }
 
 /// Runs every scenario and writes results and report. A scenario that fails in the harness has its
-/// error in the results; the others still run.
+/// error in the results; the others still run, unless there is no place to write to.
 ///
 /// # Errors
-/// Only what keeps any scenario from starting, or the report from being written.
+/// Only what keeps any scenario from starting: once one has run, its verdict must not get lost.
 pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     let started = Instant::now();
     let started_at = jiff::Timestamp::now()
@@ -173,11 +173,19 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         interrupted: false,
         scenarios: Vec::new(),
     };
+    let mut broken: Option<RunError> = None;
     for (number, (scenario, plan)) in request.scenarios.iter().enumerate() {
         if request.interrupt.is_stopped() {
             results.interrupted = true;
             break;
         }
+        let place = match place(&dir, scenario, plan) {
+            Ok(place) => place,
+            Err(error) => {
+                broken = Some(error.into());
+                break;
+            }
+        };
         let system = request
             .systems
             .iter()
@@ -193,32 +201,42 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             lease: request.lease,
             // Unique among runs on the same nodes, and of the form agents accept.
             id: format!("r{:x}_{number}", jiff::Timestamp::now().as_millisecond()),
-            dir: dir.scenario(scenario.name.get_ref())?,
+            dir: place,
             suite_started: started,
             interrupt: request.interrupt.clone(),
         };
-        dir.write(
-            &format!("{}/plan.json", scenario.name.get_ref()),
-            &pretty(plan),
-        )?;
         let result = run.run().await;
         results.interrupted |= request.interrupt.is_stopped();
         results.scenarios.push(result);
         results.verdict = worst(&results);
         results.duration_ms = started.elapsed().as_millis() as u64;
         // After every scenario, so that a killed run leaves those that ended.
-        shakedown_reports::render::render_run(&results, dir.root())?;
+        if let Err(error) = shakedown_reports::render::render_run(&results, dir.root()) {
+            broken = Some(error.into());
+            break;
+        }
     }
     for remote in &remotes {
         let remote = remote.clone();
         fleet::blocking(move || remote.close()).await;
     }
-    let report = shakedown_reports::render::render_run(&results, dir.root())?;
+    let report = match broken {
+        Some(error) => Err(error),
+        None => shakedown_reports::render::render_run(&results, dir.root()).map_err(RunError::from),
+    };
     Ok(RunOutcome {
         results,
         dir: dir.root().to_owned(),
         report,
     })
+}
+
+/// Makes a scenario's directory, with its plan.
+fn place(dir: &RunDir, scenario: &Scenario, plan: &Plan) -> Result<PathBuf, RunDirError> {
+    let name = scenario.name.get_ref();
+    let place = dir.scenario(name)?;
+    dir.write(&format!("{name}/plan.json"), &pretty(plan))?;
+    Ok(place)
 }
 
 fn uses(request: &RunRequest, system: &System) -> bool {
