@@ -1,0 +1,86 @@
+//! Command lines and exit codes in the documentation are those of the programs.
+
+mod docs;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use docs::{commands, pages, read};
+
+fn help(program: &Path, words: &[String]) -> Result<String, String> {
+    let output = Command::new(program).args(words).output().map_err(|error| format!("{}: {error}", program.display()))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+fn shakedown() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_shakedown"))
+}
+
+/// The program parses everything before `--help`, then prints its help and does nothing else.
+fn assert_parses(page: &str, program: &Path, words: &[String]) {
+    // What follows `--` belongs to another program.
+    let mut words: Vec<String> = words.iter().skip(1).take_while(|word| *word != "--").cloned().collect();
+    words.push("--help".to_owned());
+    let help = help(program, &words).unwrap_or_else(|error| panic!("{page}: {}: {error}", words.join(" ")));
+    for flag in words.iter().filter(|word| word.starts_with("--")) {
+        assert!(help.contains(flag.as_str()), "{page}: {}: no {flag} in\n{help}", words.join(" "));
+    }
+}
+
+#[test]
+fn every_shakedown_command_in_the_docs_is_understood() {
+    let mut found = 0;
+    for page in pages() {
+        for words in commands(&read(&page), "shakedown") {
+            found += 1;
+            assert_parses(&page, &shakedown(), &words);
+        }
+    }
+    assert!(found >= 20, "{found} commands found");
+}
+
+#[test]
+fn every_miroir_command_in_the_docs_is_understood() {
+    let miroir = shakedown().with_file_name("miroir");
+    assert!(miroir.is_file(), "{} is missing: build the workspace first", miroir.display());
+    let mut found = 0;
+    for page in pages() {
+        for words in commands(&read(&page), "miroir") {
+            found += 1;
+            let (options, command) = words.split_at(4);
+            assert_eq!(options[1..3], ["ctl", "--url"], "{page}: {}", words.join(" "));
+            // `--url` is an option of `ctl`, so the help of the subcommand does not list it.
+            let command: Vec<String> = ["miroir", "ctl"].map(str::to_owned).into_iter().chain(command.to_vec()).collect();
+            assert_parses(&page, &miroir, &command);
+        }
+    }
+    assert!(found >= 8, "{found} commands found");
+}
+
+#[test]
+fn a_command_with_a_flag_that_does_not_exist_would_be_noticed() {
+    let words = ["shakedown", "run", "demo", "--sede", "1"].map(str::to_owned);
+    assert!(std::panic::catch_unwind(|| assert_parses("this test", &shakedown(), &words)).is_err());
+}
+
+#[test]
+fn the_exit_code_tables_say_what_the_help_says() {
+    // Wrapping and punctuation aside.
+    let plain = |text: &str| {
+        let words: Vec<String> = text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_ascii_lowercase)
+            .collect();
+        words.join(" ")
+    };
+    let help = help(&shakedown(), &["--help".to_owned()]).unwrap();
+    let (_, codes) = help.split_once("Exit codes:\n").expect("the help lists exit codes");
+    for page in ["README.md", "docs/exit_codes.md"] {
+        let text = read(page);
+        let (_, table) = text.split_once("| code | outcome | meaning |\n").expect("there is a table of exit codes");
+        let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(plain(&rows.join(" ")), plain(codes), "{page}");
+    }
+}

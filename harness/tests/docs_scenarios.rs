@@ -1,0 +1,94 @@
+//! What the guides say of scenario and system files: snippets hold, and every key is documented, no more and no less.
+
+mod docs;
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+use shakedown::scenario::{Catalogue, Scenario};
+use shakedown::system::System;
+
+use docs::{documented_keys, fenced, pages, read};
+
+/// The keys a table may have, from the refusal of one that it does not have. `place` is TOML up to that key.
+fn accepted<T: DeserializeOwned>(place: &str) -> BTreeSet<String> {
+    let text = format!("{place}\nno_such_key = 1\n");
+    let error = match toml::from_str::<T>(&text) {
+        Ok(_) => panic!("`no_such_key` is accepted in\n{text}"),
+        Err(error) => error.message().to_owned(),
+    };
+    let (refused, expected) = error.split_once(", expected ").unwrap_or_else(|| panic!("{error}"));
+    assert!(refused.contains("unknown field `no_such_key`"), "{error}");
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn assert_documented<T: DeserializeOwned>(page: &str, section: &str, place: &str) {
+    assert_eq!(
+        documented_keys(&read(page), section),
+        accepted::<T>(place),
+        "left: documented in {page} under `keys: {section}`; right: accepted"
+    );
+}
+
+#[test]
+fn every_scenario_in_the_docs_parses_and_validates() {
+    let systems = Catalogue::embedded().unwrap().systems;
+    let mut found = 0;
+    for page in pages() {
+        for block in fenced(&read(&page), "toml scenario") {
+            found += 1;
+            if let Err(error) = Scenario::parse(&page, &block, &systems) {
+                panic!("{error}");
+            }
+        }
+    }
+    assert!(found >= 2, "the guide has scenarios to check, {found} found");
+}
+
+#[test]
+fn every_key_of_a_scenario_file_is_documented_and_no_other() {
+    let fault = "[[fault]]\nname = 'x'\nwhen = { at = '0s' }\n";
+    for (section, place) in [
+        ("scenario", String::new()),
+        ("role", "[[roles]]".to_owned()),
+        ("load", "[[load]]".to_owned()),
+        ("mix", "[[load]]\n[load.mix]".to_owned()),
+        ("fault", "[[fault]]".to_owned()),
+        ("partition", format!("{fault}[fault.partition]")),
+        ("kill", format!("{fault}[fault.kill]")),
+        ("pause", format!("{fault}[fault.pause]")),
+        ("reset", format!("{fault}[fault.reset]")),
+        ("action", "[[action]]".to_owned()),
+        ("checkpoint", "[[checkpoint]]".to_owned()),
+        ("expect", "[expect]".to_owned()),
+        ("trigger", "[[load]]\n[load.when]".to_owned()),
+    ] {
+        assert_documented::<Scenario>("docs/writing_a_scenario.md", section, &place);
+    }
+}
+
+#[test]
+fn every_key_of_a_system_file_is_documented_and_no_other() {
+    for (section, place) in [
+        ("system", ""),
+        ("service", "[[service]]"),
+        ("event", "[[event]]"),
+        ("client", "[client]\nprotocol = 'documents-http'"),
+        ("action", "[action.x]"),
+        ("predict", "[predict]"),
+        ("write_pause", "[write_pause]"),
+    ] {
+        assert_documented::<System>("docs/adding_a_system.md", section, place);
+    }
+}
+
+#[test]
+fn the_malformed_scenario_in_the_guide_is_refused_in_the_words_of_the_guide() {
+    let guide = read("docs/writing_a_scenario.md");
+    let systems = Catalogue::embedded().unwrap().systems;
+    let good = fenced(&guide, "toml scenario").remove(0);
+    let bad = good.replacen("count = 500", "cuont = 500", 1);
+    let refusal = Scenario::parse("bad.toml", &bad, &systems).unwrap_err().to_string();
+    let (_, message) = refusal.lines().next().unwrap().split_once(": ").unwrap();
+    assert!(guide.contains(message), "the guide does not show: {message}");
+}
