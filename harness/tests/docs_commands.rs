@@ -1,16 +1,28 @@
 //! Command lines and exit codes in the documentation are those of the programs.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read what it checks should stop"
+)]
 
 mod docs;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use docs::{commands, pages, read};
 
 fn help(program: &Path, words: &[String]) -> Result<String, String> {
-    let output = Command::new(program).args(words).output().map_err(|error| format!("{}: {error}", program.display()))?;
+    let output = Command::new(program)
+        .args(words)
+        .output()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
 fn shakedown() -> PathBuf {
@@ -20,11 +32,22 @@ fn shakedown() -> PathBuf {
 /// The program parses everything before `--help`, then prints its help and does nothing else.
 fn assert_parses(page: &str, program: &Path, words: &[String]) {
     // What follows `--` belongs to another program.
-    let mut words: Vec<String> = words.iter().skip(1).take_while(|word| *word != "--").cloned().collect();
+    let mut words: Vec<String> = words
+        .iter()
+        .skip(1)
+        .take_while(|word| *word != "--")
+        .cloned()
+        .collect();
     words.push("--help".to_owned());
-    let help = help(program, &words).unwrap_or_else(|error| panic!("{page}: {}: {error}", words.join(" ")));
+    let help = help(program, &words)
+        .unwrap_or_else(|error| panic!("{page}: {}: {error}", words.join(" ")));
+    let listed = flags(&help);
     for flag in words.iter().filter(|word| word.starts_with("--")) {
-        assert!(help.contains(flag.as_str()), "{page}: {}: no {flag} in\n{help}", words.join(" "));
+        assert!(
+            listed.contains(flag),
+            "{page}: {}: no {flag} in\n{help}",
+            words.join(" ")
+        );
     }
 }
 
@@ -43,15 +66,28 @@ fn every_shakedown_command_in_the_docs_is_understood() {
 #[test]
 fn every_miroir_command_in_the_docs_is_understood() {
     let miroir = shakedown().with_file_name("miroir");
-    assert!(miroir.is_file(), "{} is missing: build the workspace first", miroir.display());
+    assert!(
+        miroir.is_file(),
+        "{} is missing: build the workspace first",
+        miroir.display()
+    );
     let mut found = 0;
     for page in pages() {
         for words in commands(&read(&page), "miroir") {
             found += 1;
             let (options, command) = words.split_at(4);
-            assert_eq!(options[1..3], ["ctl", "--url"], "{page}: {}", words.join(" "));
+            assert_eq!(
+                options[1..3],
+                ["ctl", "--url"],
+                "{page}: {}",
+                words.join(" ")
+            );
             // `--url` is an option of `ctl`, so the help of the subcommand does not list it.
-            let command: Vec<String> = ["miroir", "ctl"].map(str::to_owned).into_iter().chain(command.to_vec()).collect();
+            let command: Vec<String> = ["miroir", "ctl"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(command.to_vec())
+                .collect();
             assert_parses(&page, &miroir, &command);
         }
     }
@@ -76,11 +112,69 @@ fn the_exit_code_tables_say_what_the_help_says() {
         words.join(" ")
     };
     let help = help(&shakedown(), &["--help".to_owned()]).unwrap();
-    let (_, codes) = help.split_once("Exit codes:\n").expect("the help lists exit codes");
+    let (_, codes) = help
+        .split_once("Exit codes:\n")
+        .expect("the help lists exit codes");
     for page in ["README.md", "docs/exit_codes.md"] {
         let text = read(page);
-        let (_, table) = text.split_once("| code | outcome | meaning |\n").expect("there is a table of exit codes");
-        let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+        let (_, table) = text
+            .split_once("| code | outcome | meaning |\n")
+            .expect("there is a table of exit codes");
+        let rows: Vec<&str> = table
+            .lines()
+            .skip(1)
+            .take_while(|line| line.starts_with('|'))
+            .collect();
         assert_eq!(plain(&rows.join(" ")), plain(codes), "{page}");
+    }
+}
+
+/// Every word of every help text that looks like a flag.
+fn known_flags() -> BTreeSet<String> {
+    let miroir = shakedown().with_file_name("miroir");
+    let texts = [
+        (shakedown(), "run"),
+        (shakedown(), "report"),
+        (shakedown(), "check"),
+        (shakedown(), "cluster up"),
+        (shakedown(), "cluster ssh"),
+        (shakedown(), "heal"),
+        (miroir.clone(), "node"),
+        (miroir.clone(), "router"),
+        (miroir.clone(), "ctl"),
+        (miroir.clone(), "ctl wait"),
+        (miroir, "ctl migration start"),
+    ]
+    .map(|(program, command)| {
+        let words: Vec<String> = command
+            .split(' ')
+            .chain(["--help"])
+            .map(str::to_owned)
+            .collect();
+        help(&program, &words).unwrap()
+    });
+    texts.iter().flat_map(|text| flags(text)).collect()
+}
+
+fn flags(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let long = words.filter(|word| {
+        word.strip_prefix("--")
+            .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+    });
+    long.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_flag_that_the_docs_mention_exists() {
+    let known = known_flags();
+    // Of cargo, and of timeout(1).
+    let others = ["--bench", "--lib", "--foreground"];
+    for page in pages() {
+        let unknown: Vec<String> = flags(&read(&page))
+            .into_iter()
+            .filter(|f| !known.contains(f) && !others.contains(&f.as_str()))
+            .collect();
+        assert!(unknown.is_empty(), "{page} mentions {unknown:?}");
     }
 }

@@ -1,4 +1,8 @@
 //! The pages of documentation hang together: links lead somewhere, and nothing private is in them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read what it checks should stop"
+)]
 
 mod docs;
 
@@ -7,7 +11,9 @@ use docs::{pages, prose, read, repository};
 /// The anchor of a heading, as GitHub makes it.
 fn anchor(heading: &str) -> String {
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
@@ -18,13 +24,18 @@ fn anchors(page: &str) -> Vec<String> {
         inside ^= line.trim_start().starts_with("```");
         !inside && line.starts_with('#')
     });
-    headings.map(|heading| anchor(&heading.replace('`', ""))).collect()
+    headings
+        .map(|heading| anchor(&heading.replace('`', "")))
+        .collect()
 }
 
 /// Targets of links in the prose.
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
-    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let targets = prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
@@ -33,16 +44,28 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
     let mut found = 0;
     for page in pages() {
         let here = repository().join(&page);
-        for target in links(&read(&page)).into_iter().filter(|target| !target.contains("://")) {
+        for target in links(&read(&page))
+            .into_iter()
+            .filter(|target| !target.contains("://"))
+        {
             found += 1;
             let (path, fragment) = target.split_once('#').unwrap_or((&target, ""));
-            let file = if path.is_empty() { here.clone() } else { here.parent().unwrap().join(path) };
+            let file = if path.is_empty() {
+                here.clone()
+            } else {
+                here.parent().unwrap().join(path)
+            };
             assert!(file.exists(), "{page}: {target} leads nowhere");
             if !fragment.is_empty() {
                 let file = file.canonicalize().unwrap();
-                let relative = file.strip_prefix(repository().canonicalize().unwrap()).unwrap();
+                let relative = file
+                    .strip_prefix(repository().canonicalize().unwrap())
+                    .unwrap();
                 let anchors = anchors(&relative.to_string_lossy());
-                assert!(anchors.iter().any(|a| a == fragment), "{page}: {target}: no such heading in {anchors:?}");
+                assert!(
+                    anchors.iter().any(|a| a == fragment),
+                    "{page}: {target}: no such heading in {anchors:?}"
+                );
             }
         }
     }
@@ -60,7 +83,12 @@ fn every_page_is_linked_from_the_readme() {
 #[test]
 fn no_page_mentions_paths_of_the_machine_it_was_written_on() {
     // In parts, so that this file does not contain them.
-    let private = [["/wo", "rk/"], ["/tmp/re", "search"], [".lib", "rary"], ["/far", "m/"]];
+    let private = [
+        ["/wo", "rk/"],
+        ["/tmp/re", "search"],
+        [".lib", "rary"],
+        ["/far", "m/"],
+    ];
     for page in pages() {
         let text = read(&page);
         for word in private.map(|parts| parts.concat()) {
@@ -74,10 +102,17 @@ fn no_page_mentions_paths_of_the_machine_it_was_written_on() {
 #[test]
 fn the_readme_shows_the_loss_table_of_a_demo_with_its_command() {
     let readme = read("README.md");
-    let (_, rest) = readme.split_once("<!-- demo excerpt -->").expect("the excerpt is marked");
+    let (_, rest) = readme
+        .split_once("<!-- demo excerpt -->")
+        .expect("the excerpt is marked");
     let (excerpt, _) = rest.split_once("<!-- end -->").expect("the excerpt ends");
     assert!(excerpt.contains("shakedown run demo --seed"), "{excerpt}");
-    for configuration in ["anti-entropy on, delta pass on", "anti-entropy on, delta pass skipped", "anti-entropy off, delta pass on", "anti-entropy off, delta pass skipped"] {
+    for configuration in [
+        "anti-entropy on, delta pass on",
+        "anti-entropy on, delta pass skipped",
+        "anti-entropy off, delta pass on",
+        "anti-entropy off, delta pass skipped",
+    ] {
         assert!(excerpt.contains(configuration), "{excerpt}");
     }
 }

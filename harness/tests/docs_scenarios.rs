@@ -1,4 +1,8 @@
 //! What the guides say of scenario and system files: snippets hold, and every key is documented, no more and no less.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read what it checks should stop"
+)]
 
 mod docs;
 
@@ -17,9 +21,16 @@ fn accepted<T: DeserializeOwned>(place: &str) -> BTreeSet<String> {
         Ok(_) => panic!("`no_such_key` is accepted in\n{text}"),
         Err(error) => error.message().to_owned(),
     };
-    let (refused, expected) = error.split_once(", expected ").unwrap_or_else(|| panic!("{error}"));
+    let (refused, expected) = error
+        .split_once(", expected ")
+        .unwrap_or_else(|| panic!("{error}"));
     assert!(refused.contains("unknown field `no_such_key`"), "{error}");
-    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn assert_documented<T: DeserializeOwned>(page: &str, section: &str, place: &str) {
@@ -42,7 +53,10 @@ fn every_scenario_in_the_docs_parses_and_validates() {
             }
         }
     }
-    assert!(found >= 2, "the guide has scenarios to check, {found} found");
+    assert!(
+        found >= 2,
+        "the guide has scenarios to check, {found} found"
+    );
 }
 
 #[test]
@@ -88,7 +102,12 @@ fn the_malformed_scenario_in_the_guide_is_refused_in_the_words_of_the_guide() {
     let systems = Catalogue::embedded().unwrap().systems;
     let good = fenced(&guide, "toml scenario").remove(0);
     let bad = good.replacen("count = 500", "cuont = 500", 1);
-    let refusal = Scenario::parse("bad.toml", &bad, &systems).unwrap_err().to_string();
+    let refusal = Scenario::parse("bad.toml", &bad, &systems)
+        .unwrap_err()
+        .to_string();
     let (_, message) = refusal.lines().next().unwrap().split_once(": ").unwrap();
-    assert!(guide.contains(message), "the guide does not show: {message}");
+    assert!(
+        guide.contains(message),
+        "the guide does not show: {message}"
+    );
 }

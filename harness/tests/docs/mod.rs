@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// Every page, relative to the repository.
@@ -61,37 +64,63 @@ pub(crate) fn prose(text: &str) -> String {
 
 /// The cells of the rows of the first table after a line.
 pub(crate) fn table_after(text: &str, line: &str) -> Vec<Vec<String>> {
-    let (_, rest) = text.split_once(line).unwrap_or_else(|| panic!("no {line:?}"));
+    let (_, rest) = text
+        .split_once(line)
+        .unwrap_or_else(|| panic!("no {line:?}"));
     rest.lines()
         .skip_while(|l| !l.starts_with('|'))
         .take_while(|l| l.starts_with('|'))
         .skip(2)
-        .map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .map(|row| {
+            row.trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
         .collect()
 }
 
 /// The keys in the table after the marker `<!-- keys: SECTION -->`.
 pub(crate) fn documented_keys(text: &str, section: &str) -> BTreeSet<String> {
     let rows = table_after(text, &format!("<!-- keys: {section} -->"));
-    let keys: Vec<String> = rows.into_iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    let keys: Vec<String> = rows
+        .into_iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
     let distinct: BTreeSet<String> = keys.iter().cloned().collect();
-    assert_eq!(keys.len(), distinct.len(), "a key is documented twice under `keys: {section}`");
+    assert_eq!(
+        keys.len(),
+        distinct.len(),
+        "a key is documented twice under `keys: {section}`"
+    );
     distinct
 }
 
 /// Command lines in `console` blocks (after a prompt) and `sh` blocks that call `program`, in words.
 pub(crate) fn commands(text: &str, program: &str) -> Vec<Vec<String>> {
     let prompted = fenced(text, "console").into_iter().flat_map(|block| {
-        let lines = block.lines().map(str::trim_start).map(str::to_owned).collect::<Vec<_>>();
+        let lines = block
+            .lines()
+            .map(str::trim_start)
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
         let stripped = lines.into_iter().filter_map(|line| {
-            line.strip_prefix("$ ").or_else(|| line.strip_prefix("# ")).map(str::to_owned)
+            line.strip_prefix("$ ")
+                .or_else(|| line.strip_prefix("# "))
+                .map(str::to_owned)
         });
         stripped.collect::<Vec<_>>()
     });
-    let plain = fenced(text, "sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+    let plain = fenced(text, "sh")
+        .into_iter()
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
     prompted
         .chain(plain)
-        .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<String>>())
+        .map(|line| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<String>>()
+        })
         .filter(|words| words.first().is_some_and(|word| word == program))
         .collect()
 }
