@@ -112,9 +112,14 @@ fn explanation(checkpoint: &CheckpointResult) -> Option<String> {
         let keys = counted(explained.explained, "loss", "losses");
         let risk = explained.at_risk.map_or_else(String::new, |rate| {
             let documents = counted(rate.trials, "document", "documents");
-            format!(": {} ({}) of {documents} at risk", share(&rate), interval(&rate))
+            format!(
+                ": {} ({}) of {documents} at risk",
+                share(&rate),
+                interval(&rate)
+            )
         });
-        return (explained.explained > 0).then(|| format!("{keys} accounted for by the records{risk}"));
+        return (explained.explained > 0)
+            .then(|| format!("{keys} accounted for by the records{risk}"));
     }
     Some("losses and records disagree".into())
 }

@@ -73,7 +73,9 @@ pub(crate) fn placement(cluster: &Cluster) -> Value {
             let addresses = |names: &[String]| names.iter().map(address).collect::<Vec<_>>();
             // Its copy is in the making until the routing has switched.
             let joining: Vec<String> = running
-                .filter(|m| m.moves.iter().any(|step| step.shard == shard) && !owners.contains(&m.to))
+                .filter(|m| {
+                    m.moves.iter().any(|step| step.shard == shard) && !owners.contains(&m.to)
+                })
                 .map(|m| address(&m.to))
                 .into_iter()
                 .collect();
