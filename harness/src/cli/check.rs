@@ -1,9 +1,9 @@
 //! `shakedown check` and `shakedown export`: judge or convert what is on disk, without a cluster.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind};
 use std::path::Path;
 
-use shakedown_checker::history::{HistoryReader, export_json_lines};
+use shakedown_checker::history::{HistoryError, HistoryReader, export_json_lines};
 use shakedown_reports::results::Verdict;
 
 use super::Failure;
@@ -39,7 +39,13 @@ pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
 pub(super) fn export(dir: &Path) -> Result<Exit, Failure> {
     let mut reader = HistoryReader::open(dir).map_err(Failure::usage)?;
     let out = BufWriter::new(std::io::stdout().lock());
-    export_json_lines(&mut reader, out).map_err(Failure::harness)?;
+    match export_json_lines(&mut reader, out) {
+        // A reader that has seen enough (`| head`) is no error.
+        Err(HistoryError::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+            return Ok(Exit::Valid);
+        }
+        exported => exported.map_err(Failure::harness)?,
+    };
     if reader.truncated() {
         eprintln!("warning: the end of the history is missing; the run was killed");
     }

@@ -20,12 +20,12 @@ pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
                 .map(|text| text.parse())
                 .transpose()
                 .map_err(Failure::usage)?;
-            let cluster = LocalCluster::up(spec).map_err(Failure::harness)?;
+            let cluster = LocalCluster::up(spec).map_err(Failure::cluster)?;
             for node in cluster.nodes() {
                 println!("{}\t{}", node.name, node.host);
             }
         }
-        ClusterCommand::Down { name } => cluster::down(&name).map_err(Failure::harness)?,
+        ClusterCommand::Down { name } => cluster::down(&name).map_err(Failure::cluster)?,
         ClusterCommand::List => {
             for info in cluster::list().map_err(Failure::harness)? {
                 let nodes: Vec<String> = info

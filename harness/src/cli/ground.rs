@@ -21,9 +21,8 @@ impl Ground {
         if let Some(ground) = Self::existing(args)? {
             return Ok(ground);
         }
-        let name = format!("run-{}", std::process::id());
-        let spec = ClusterSpec::new(name, args.local.unwrap_or(needed));
-        let cluster = LocalCluster::up(spec).map_err(Failure::harness)?;
+        let spec = ClusterSpec::new(own_cluster_name(), args.local.unwrap_or(needed));
+        let cluster = LocalCluster::up(spec).map_err(Failure::cluster)?;
         Ok(Ground {
             nodes: cluster.nodes().to_vec(),
             access: cluster.access(),
@@ -75,4 +74,9 @@ impl Ground {
             cluster: None,
         }))
     }
+}
+
+/// The name of the local cluster that goes with this process.
+pub(super) fn own_cluster_name() -> String {
+    format!("run-{}", std::process::id())
 }

@@ -45,7 +45,7 @@ pub(super) fn heal(args: &HealArgs) -> Result<Exit, Failure> {
             Ok(Ok(faults)) => println!("{}: undone: {}", node.name, faults.join(", ")),
             Ok(Err(error)) => {
                 failed = true;
-                eprintln!("{}: {error}", node.name);
+                eprintln!("{error}");
             }
             Err(panic) => std::panic::resume_unwind(panic),
         }

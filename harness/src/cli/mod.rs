@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use crate::cluster::ClusterError;
 use args::{Cli, Command};
 use exit::Exit;
 
@@ -35,6 +36,19 @@ impl Failure {
     /// What stands in a file is the person's to mend; the causes say what it is.
     fn chain(error: impl std::error::Error) -> Self {
         Failure::Usage(crate::run::error_chain(&error))
+    }
+
+    /// A name or number that makes no sense is the person's to mend.
+    fn cluster(error: ClusterError) -> Self {
+        match error {
+            ClusterError::BadName(_)
+            | ClusterError::BadSize { .. }
+            | ClusterError::BadSubnet(_)
+            | ClusterError::NameInUse(_)
+            | ClusterError::SubnetInUse { .. }
+            | ClusterError::NotFound(_) => Failure::usage(error),
+            other => Failure::harness(other),
+        }
     }
 
     fn harness(error: impl std::fmt::Display) -> Self {

@@ -9,12 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::RunArgs;
 use super::exit::Exit;
-use super::ground::Ground;
+use super::ground::{Ground, own_cluster_name};
 use super::{Failure, say};
 use crate::plan::Plan;
 use crate::run::{self, RunRequest};
 use crate::scenario::{Catalogue, Scenario};
 use crate::system::{NodeRef, System};
+
+/// Signals within this time of the first are the same wish.
+const SAME_PRESS: Duration = Duration::from_millis(500);
 
 /// A scenario chosen on the command line; from a stored plan, its seed and settings come along.
 struct Chosen {
@@ -41,10 +44,13 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&args, &catalogue, &chosen, needed, seed);
     }
-    let ground = Ground::find(&args.nodes, needed)?;
-    let nodes = run::node_refs(&ground.nodes).map_err(Failure::usage)?;
-    let scenarios = plans(&args, &catalogue, &chosen, &nodes, seed)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;
     let (stopper, interrupt) = stop_pair();
+    // Before the cluster is started: what is half up must not be left behind either.
+    runtime.spawn(stop_on_signal(stopper));
+    let ground = Ground::find(&args.nodes, needed)?;
+    let nodes = run::node_refs(&ground.nodes, &ground.access).map_err(Failure::usage)?;
+    let scenarios = plans(&args, &catalogue, &chosen, &nodes, seed)?;
     let request = RunRequest {
         name,
         scenarios,
@@ -58,12 +64,7 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
         command: repeat_line(seed, args.seed.is_some()),
         interrupt,
     };
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;
-    let outcome = runtime.block_on(async {
-        // A second signal ends the process; nodes then heal by themselves when the lease runs out.
-        tokio::spawn(stop_on_signal(stopper));
-        run::run(request).await
-    });
+    let outcome = runtime.block_on(run::run(request));
     if let Some(cluster) = ground.cluster
         && let Err(error) = cluster.down()
     {
@@ -175,7 +176,7 @@ fn dry_run(
     seed: u64,
 ) -> Result<Exit, Failure> {
     let nodes = match Ground::existing(&args.nodes)? {
-        Some(ground) => run::node_refs(&ground.nodes).map_err(Failure::usage)?,
+        Some(ground) => run::node_refs(&ground.nodes, &ground.access).map_err(Failure::usage)?,
         None => (1..=args.nodes.local.unwrap_or(needed))
             .map(|n| NodeRef {
                 name: format!("n{n}"),
@@ -184,10 +185,8 @@ fn dry_run(
             .collect(),
     };
     for (_, plan) in plans(args, catalogue, chosen, &nodes, seed)? {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&plan).map_err(Failure::harness)?
-        );
+        let text = serde_json::to_string_pretty(&plan).map_err(Failure::harness)?;
+        say(&format!("{text}\n"))?;
     }
     Ok(Exit::Valid)
 }
@@ -223,18 +222,32 @@ async fn stop_on_signal(stopper: Stopper) {
         eprintln!("warning: cannot listen for signals; Ctrl-C will end the run without a report");
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let mut signalled = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    signalled().await;
     eprintln!(
         "\ninterrupted: healing, reading back and checking what there is (again: stop at once)"
     );
     stopper.stop();
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    // One key press can arrive as two signals, from the terminal and from a parent process.
+    let first = tokio::time::Instant::now();
+    loop {
+        signalled().await;
+        if first.elapsed() >= SAME_PRESS {
+            break;
+        }
     }
-    // The cluster, if it is a local one, goes with the next start; faults when the lease runs out.
+    // Faults on nodes that stay are undone when the lease runs out.
+    let taken_down =
+        tokio::task::spawn_blocking(|| crate::cluster::down(&own_cluster_name())).await;
+    if let Ok(Err(error)) = taken_down
+        && !matches!(error, crate::cluster::ClusterError::NotFound(_))
+    {
+        eprintln!("warning: {error}");
+    }
     std::process::exit(130);
 }

@@ -261,6 +261,29 @@ fn judge_loss(
         ),
     };
     let mut detail = in_words;
+    // What has no key, or no state that could be told, is in no class.
+    for (count, what, its) in [
+        (
+            loss.foreign,
+            "documents nobody could have written",
+            Verdict::Invalid,
+        ),
+        (
+            loss.impossible_reads,
+            "reads of what nobody wrote",
+            Verdict::Invalid,
+        ),
+        (
+            loss.unjudged_keys,
+            "keys about which nothing can be said",
+            Verdict::Unknown,
+        ),
+    ] {
+        if count > 0 {
+            verdict = verdict.max(its);
+            detail = format!("{detail}; {count} {what}");
+        }
+    }
     if !loss.incomplete_sources.is_empty() {
         verdict = verdict.max(Verdict::Unknown);
         let reasons: Vec<String> = loss
@@ -459,6 +482,19 @@ mod tests {
             run.checkpoints[0].loss.counts = counts.clone();
             assert_eq!(judge(&scenario, run), Verdict::Invalid, "{counts:?}");
         }
+    }
+
+    #[test]
+    fn what_no_client_wrote_is_invalid_and_what_cannot_be_judged_unknown() {
+        let scenario = scenario(SAFE);
+        let with = |change: fn(&mut LossReport)| {
+            let mut run = good_run(&scenario);
+            change(&mut run.checkpoints[0].loss);
+            judge(&scenario, run)
+        };
+        assert_eq!(with(|loss| loss.foreign = 1), Verdict::Invalid);
+        assert_eq!(with(|loss| loss.impossible_reads = 1), Verdict::Invalid);
+        assert_eq!(with(|loss| loss.unjudged_keys = 1), Verdict::Unknown);
     }
 
     #[test]

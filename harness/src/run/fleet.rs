@@ -29,6 +29,14 @@ pub enum FleetError {
         /// Its answer.
         reply: String,
     },
+    /// The node lacks something that faults need.
+    #[error("{node} cannot carry out network faults: {missing}")]
+    Lacks {
+        /// The node.
+        node: String,
+        /// What, and the remedy.
+        missing: String,
+    },
     /// The fault makes no sense on this cluster.
     #[error(transparent)]
     Fault(PlanError),
@@ -91,12 +99,14 @@ impl Fleet {
     /// Starts an agent on every node at the same time and opens its probe socket.
     ///
     /// # Errors
-    /// If an agent cannot be started or does not answer.
+    /// If an agent cannot be started or does not answer, or, with `network_faults`, if a node lacks what
+    /// those need.
     pub(crate) async fn open(
         remotes: &[Arc<SshRemote>],
         addresses: &[IpAddr],
         agent: &Path,
         options: &LinkOptions,
+        network_faults: bool,
         notices: &UnboundedSender<(String, Notice)>,
     ) -> Result<Self, FleetError> {
         let opened = remotes
@@ -109,9 +119,16 @@ impl Fleet {
                     options.clone(),
                     notices.clone(),
                 );
-                let (link, _) =
+                let (link, hello) =
                     blocking(move || AgentLink::open(&on, &agent, &options, notices)).await?;
                 let name = remote.node().to_owned();
+                if network_faults && !hello.missing.is_empty() {
+                    let missing = hello.missing.join("; ");
+                    return Err(FleetError::Lacks {
+                        node: name,
+                        missing,
+                    });
+                }
                 match link.call(RequestBody::ProbeListen).await? {
                     Reply::Probe { port } => Ok(FleetNode {
                         name,

@@ -26,7 +26,7 @@ pub use analyse::{AnalyseError, check_scenario_dir, describe};
 pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
 
-use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote};
+use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote, Target};
 use crate::plan::{Plan, PlanError};
 use crate::rundir::{RunDir, RunDirError};
 use crate::scenario::Scenario;
@@ -106,31 +106,33 @@ pub struct RunOutcome {
 }
 
 /// The nodes as plans see them.
-pub fn node_refs(nodes: &[NodeAddress]) -> Result<Vec<NodeRef>, RunError> {
-    nodes
-        .iter()
-        .map(|node| {
-            Ok(NodeRef {
-                name: node.name.clone(),
-                address: resolve(node)?.to_string(),
-            })
+///
+/// # Errors
+/// If a node's host, as the SSH configuration has it, does not resolve.
+pub fn node_refs(nodes: &[NodeAddress], access: &Access) -> Result<Vec<NodeRef>, RunError> {
+    let node_ref = |node: &NodeAddress| {
+        let address = resolve(&Target::resolve(node, access)?)?.to_string();
+        Ok(NodeRef {
+            name: node.name.clone(),
+            address,
         })
-        .collect()
+    };
+    nodes.iter().map(node_ref).collect()
 }
 
-fn resolve(node: &NodeAddress) -> Result<IpAddr, RunError> {
+fn resolve(target: &Target) -> Result<IpAddr, RunError> {
     let failed = |reason: String| RunError::Resolve {
-        node: node.name.clone(),
-        host: node.host.clone(),
+        node: target.node.clone(),
+        host: target.host.clone(),
         reason,
     };
-    let mut found = (node.host.as_str(), 0)
+    let mut found = (target.host.as_str(), 0)
         .to_socket_addrs()
         .map_err(|error| failed(error.to_string()))?;
-    found
+    let first = found
         .next()
-        .map(|address| address.ip())
-        .ok_or_else(|| failed("no address".to_owned()))
+        .ok_or_else(|| failed("no address".to_owned()))?;
+    Ok(first.ip())
 }
 
 /// Runs every scenario and writes results and report. A scenario that fails in the harness has its
@@ -146,8 +148,9 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     let mut remotes = Vec::new();
     let mut addresses = Vec::new();
     for node in &request.nodes {
-        remotes.push(Arc::new(SshRemote::new(node, &request.access)?));
-        addresses.push(resolve(node)?);
+        let remote = SshRemote::new(node, &request.access)?;
+        addresses.push(resolve(remote.target())?);
+        remotes.push(Arc::new(remote));
     }
     let agent = deploy::local_binary("shakedown-agent", &request.binaries)?;
     for program in request
@@ -271,13 +274,14 @@ async fn preflight(remotes: &[Arc<SshRemote>]) -> Result<(), RunError> {
     }
 }
 
+/// The worst of the scenarios. A run that was cut short proves nothing about what it left out.
 fn worst(results: &SuiteResults) -> Verdict {
-    results
-        .scenarios
-        .iter()
-        .map(|s| s.verdict)
-        .max()
-        .unwrap_or(Verdict::Unknown)
+    let worst = Verdict::worst(results.scenarios.iter().map(|s| s.verdict));
+    if results.interrupted {
+        worst.max(Verdict::Unknown)
+    } else {
+        worst
+    }
 }
 
 fn pretty(plan: &Plan) -> String {

@@ -65,21 +65,33 @@ impl ScenarioRun<'_> {
         let (notices, mut inbox) = unbounded_channel();
         let mut options = LinkOptions::new(self.id.clone());
         options.lease = self.lease;
-        let played =
-            match Fleet::open(self.remotes, self.addresses, self.agent, &options, &notices).await {
-                Ok(fleet) => {
-                    let fleet = Arc::new(fleet);
-                    let played = self.on_nodes(&fleet, &mut inbox, &mut errors).await;
-                    if let Some(fleet) = Arc::into_inner(fleet) {
-                        fleet.close().await;
-                    }
-                    played
+        let network_faults = self
+            .scenario
+            .fault
+            .iter()
+            .any(|fault| fault.partition.is_some() || fault.reset.is_some());
+        let opened = Fleet::open(
+            self.remotes,
+            self.addresses,
+            self.agent,
+            &options,
+            network_faults,
+            &notices,
+        );
+        let played = match opened.await {
+            Ok(fleet) => {
+                let fleet = Arc::new(fleet);
+                let played = self.on_nodes(&fleet, &mut inbox, &mut errors).await;
+                if let Some(fleet) = Arc::into_inner(fleet) {
+                    fleet.close().await;
                 }
-                Err(error) => {
-                    errors.push(error.to_string());
-                    None
-                }
-            };
+                played
+            }
+            Err(error) => {
+                errors.push(error.to_string());
+                None
+            }
+        };
         progress::clear_line();
         self.results(played, errors, began).await
     }
