@@ -27,20 +27,16 @@ pub(crate) fn shakedown() -> PathBuf {
         let path = shakedown.with_file_name(program);
         assert!(
             path.is_file(),
-            "no {}: run `make build` first, or `cargo build --workspace --bins` for debug builds",
+            "no {}: run `cargo build --workspace --bins` first, as `make test` does",
             path.display()
         );
     }
     shakedown
 }
 
-/// Miroir with its planted bugs compiled in; `make planted` makes it in release builds only.
+/// Miroir with its planted bugs compiled in.
 pub(crate) fn planted_miroir() -> PathBuf {
-    // target/HOST/PROFILE/shakedown
-    let host = Path::new(env!("CARGO_BIN_EXE_shakedown"))
-        .ancestors()
-        .nth(2);
-    let miroir = host.unwrap().join("release/miroir-planted");
+    let miroir = Path::new(env!("CARGO_BIN_EXE_shakedown")).with_file_name("miroir-planted");
     assert!(
         miroir.is_file(),
         "no {}: run `make planted` first",
