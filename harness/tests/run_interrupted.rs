@@ -110,7 +110,7 @@ fn a_harness_killed_in_mid_partition_leaves_healed_nodes_and_a_readable_history(
     );
     for node in ["n1", "n2", "n3", "n4"] {
         on_node(&info.name, node, "pgrep miroir").expect(1);
-        let kept = on_node(&info.name, node, "ls -A /var/lib/shakedown/work");
+        let kept = on_node(&info.name, node, "ls -A /var/lib/shakedown/deploy");
         assert_eq!(kept.stdout, "", "directories of earlier runs on {node}");
     }
     nodes.down().unwrap();

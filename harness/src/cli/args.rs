@@ -26,7 +26,7 @@ pub(super) enum Command {
     Report {
         /// The run directory
         run: PathBuf,
-        /// Write the report to this file instead, its plots and results beside it
+        /// Write the report to this file instead, its plots beside it
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },

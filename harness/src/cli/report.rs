@@ -16,7 +16,6 @@ pub(super) fn report(run: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
                 .file_stem()
                 .map(|stem| stem.to_string_lossy().into_owned())
                 .unwrap_or_default();
-            results_file::save(&results, &file.with_extension("json")).map_err(Failure::chain)?;
             render::render_report(&results, file, &format!("{stem}_plots"))
                 .map_err(Failure::chain)?
         }

@@ -197,17 +197,7 @@ fn repeat_line(seed: u64, has_seed: bool) -> String {
     if !has_seed {
         words.extend(["--seed".to_owned(), seed.to_string()]);
     }
-    let plain = |word: &str| {
-        word.chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c))
-    };
-    let quoted = words.iter().map(|w| {
-        if plain(w) {
-            w.clone()
-        } else {
-            crate::control::quote(w)
-        }
-    });
+    let quoted = words.iter().map(|word| crate::control::quote(word));
     std::iter::once("shakedown".to_owned())
         .chain(quoted)
         .collect::<Vec<_>>()

@@ -145,8 +145,12 @@ pub trait Remote: Send + Sync {
     }
 }
 
-/// Quotes a word for a POSIX shell.
+/// A word as a POSIX shell takes it literally; quoted only if it must be.
 pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 

@@ -14,7 +14,7 @@ use crate::system::{NodeRef, ServiceSpec, System, TemplateContext, TemplateError
 /// How often a readiness URL is asked.
 const READY_POLL: Duration = Duration::from_millis(20);
 /// Holds the directories of runs on a node.
-const WORK: &str = "/var/lib/shakedown/work";
+const WORK: &str = "/var/lib/shakedown/deploy";
 /// Patience with SIGTERM before SIGKILL.
 const STOP_PATIENCE_MS: u64 = 3000;
 
