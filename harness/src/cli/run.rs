@@ -102,19 +102,12 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
                 stored: Some(plan),
             });
         } else {
-            let selection = catalogue
-                .select(std::slice::from_ref(name))
-                .map_err(Failure::usage)?;
-            chosen.extend(
-                selection
-                    .scenarios
-                    .into_iter()
-                    .map(|(scenario, text)| Chosen {
-                        scenario,
-                        text,
-                        stored: None,
-                    }),
-            );
+            let selected = catalogue.select(name).map_err(Failure::usage)?;
+            chosen.extend(selected.into_iter().map(|(scenario, text)| Chosen {
+                scenario,
+                text,
+                stored: None,
+            }));
         }
     }
     let name = match what {

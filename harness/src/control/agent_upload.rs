@@ -1,13 +1,13 @@
-//! Puts the agent binary on a node, unless it is there already, and finds out how the node sees the harness.
+//! Puts programs on a node, the agent first of all, and finds out how the node sees the harness.
 
 use std::net::IpAddr;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{AgentError, Remote, SshRemote, quote};
+use super::{AgentError, ControlError, Remote, SshRemote, quote};
 
-/// Where agents are kept on a node, one file for each build.
+/// Where programs are kept on a node, one file for each build.
 const DIRECTORY: &str = "/var/lib/shakedown/bin";
 
 /// A node that holds the agent.
@@ -23,18 +23,28 @@ pub(crate) struct Prepared {
 /// Uploads the agent if need be.
 pub(crate) fn prepare(remote: &SshRemote, binary: &Path) -> Result<Prepared, AgentError> {
     let bytes = std::fs::read(binary).map_err(|e| AgentError::binary(binary, &e))?;
-    let agent = format!("{DIRECTORY}/shakedown-agent-{:032x}", xxh3_128(&bytes));
-    // The name holds the hash and a file appears only complete: its presence is enough.
-    let present = remote.exec(&format!("test -x {}", quote(&agent)))?;
-    if !present.success() {
-        remote.upload_bytes(&bytes, &agent, 0o755)?;
-    }
+    let agent = place_program(remote, "shakedown-agent", &bytes)?;
     let (harness, ssh_port) = ends(remote)?;
     Ok(Prepared {
         agent,
         harness,
         ssh_port,
     })
+}
+
+/// Puts a program on a node, unless this build of it is there already. Returns its path there.
+pub(crate) fn place_program(
+    remote: &SshRemote,
+    name: &str,
+    bytes: &[u8],
+) -> Result<String, ControlError> {
+    let path = format!("{DIRECTORY}/{name}-{:032x}", xxh3_128(bytes));
+    // The name holds the hash and a file appears only complete: its presence is enough.
+    let present = remote.exec(&format!("test -x {}", quote(&path)))?;
+    if !present.success() {
+        remote.upload_bytes(bytes, &path, 0o755)?;
+    }
+    Ok(path)
 }
 
 /// The two ends of the connection as sshd sees them: through a NAT, the harness does not know its own address.

@@ -102,11 +102,7 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
 
 /// The worst of the checks: `invalid` over `unknown` over `valid`; without checks, `unknown`.
 pub(crate) fn verdict(checks: &[CheckResult]) -> Verdict {
-    checks
-        .iter()
-        .map(|c| c.verdict)
-        .max()
-        .unwrap_or(Verdict::Unknown)
+    Verdict::worst(checks.iter().map(|c| c.verdict))
 }
 
 /// Whether the run exercised what it promises.
@@ -344,12 +340,7 @@ mod tests {
 
     fn scenario(name: &str) -> Scenario {
         let catalogue = Catalogue::embedded().unwrap();
-        catalogue
-            .select(&[name.to_owned()])
-            .unwrap()
-            .scenarios
-            .remove(0)
-            .0
+        catalogue.select(name).unwrap().remove(0).0
     }
 
     /// Everything happened as promised.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use shakedown_nemesis::protocol::Notice;
 use shakedown_reports::results::{NodeInfo, ScenarioResults, Verdict, WritePause};
 use shakedown_workloads::clock::RunClock;
@@ -22,7 +23,7 @@ use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
 use super::progress::{self, Progress};
 use super::scene::{Scene, SceneParts};
-use crate::control::{LinkOptions, Remote, SshRemote};
+use crate::control::{LinkOptions, SshRemote, place_program};
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::system::System;
@@ -206,22 +207,14 @@ impl ScenarioRun<'_> {
         for name in &self.system.upload {
             let local = local_binary(name, self.binaries).map_err(|e| e.to_string())?;
             let content = std::fs::read(&local).map_err(|e| format!("{}: {e}", local.display()))?;
-            let hash = xxhash_rust::xxh3::xxh3_128(&content);
-            let dest = format!("/var/lib/shakedown/bin/{name}-{hash:032x}");
             let content = Arc::new(content);
-            let uploads = self.remotes.iter().map(|remote| {
-                let (remote, content, dest) = (remote.clone(), content.clone(), dest.clone());
-                blocking(move || -> Result<(), crate::control::ControlError> {
-                    if !remote.exec(&format!("test -x {dest}"))?.success() {
-                        remote.upload_bytes(&content, &dest, 0o755)?;
-                    }
-                    Ok(())
-                })
+            let placed = self.remotes.iter().map(|remote| {
+                let (remote, name, content) = (remote.clone(), name.clone(), content.clone());
+                blocking(move || place_program(&remote, &name, &content))
             });
-            futures_util::future::try_join_all(uploads)
-                .await
-                .map_err(|e| e.to_string())?;
-            bin.insert(name.clone(), dest);
+            let paths = try_join_all(placed).await.map_err(|e| e.to_string())?;
+            // The path holds the program's hash: it is the same on every node.
+            bin.extend(paths.into_iter().next().map(|path| (name.clone(), path)));
         }
         Ok(bin)
     }

@@ -35,15 +35,6 @@ pub struct Catalogue {
     pub scenarios: Vec<(Scenario, String)>,
 }
 
-/// What a command line asks to run.
-#[derive(Debug, Clone)]
-pub struct Selection {
-    /// The suite's or first scenario's name: names the run directory.
-    pub name: String,
-    /// The scenarios with their text, in order.
-    pub scenarios: Vec<(Scenario, String)>,
-}
-
 impl Catalogue {
     /// Parses everything embedded.
     ///
@@ -75,37 +66,26 @@ impl Catalogue {
         suites
     }
 
-    /// Resolves names: an embedded scenario, a suite, or the path of a scenario file (ends in `.toml`).
+    /// Resolves a name to scenarios with their text: an embedded scenario, a suite, or the path of a
+    /// scenario file (ends in `.toml`).
     ///
     /// # Errors
     /// [`ScenarioError::NotFound`], and what reading a file can give.
-    pub fn select(&self, names: &[String]) -> Result<Selection, ScenarioError> {
-        let mut chosen = Vec::new();
-        for name in names {
-            if name.ends_with(".toml") {
-                chosen.push(Scenario::read(Path::new(name), &self.systems)?);
-                continue;
-            }
-            let before = chosen.len();
-            let matching = |s: &Scenario| s.name.get_ref() == name || s.suites.contains(name);
-            chosen.extend(self.scenarios.iter().filter(|(s, _)| matching(s)).cloned());
-            if chosen.len() == before {
-                return Err(ScenarioError::NotFound {
-                    name: name.clone(),
-                    hint: self.nearest(name),
-                });
-            }
+    pub fn select(&self, name: &str) -> Result<Vec<(Scenario, String)>, ScenarioError> {
+        if name.ends_with(".toml") {
+            return Ok(vec![Scenario::read(Path::new(name), &self.systems)?]);
         }
-        let name = match names {
-            [one] if !one.ends_with(".toml") => one.clone(),
-            _ => chosen
-                .first()
-                .map_or_else(String::new, |(s, _)| s.name.get_ref().clone()),
-        };
-        Ok(Selection {
-            name,
-            scenarios: chosen,
-        })
+        let matching =
+            |s: &Scenario| s.name.get_ref() == name || s.suites.iter().any(|suite| suite == name);
+        let scenarios = self.scenarios.iter();
+        let chosen: Vec<_> = scenarios.filter(|(s, _)| matching(s)).cloned().collect();
+        if chosen.is_empty() {
+            return Err(ScenarioError::NotFound {
+                name: name.to_owned(),
+                hint: self.nearest(name),
+            });
+        }
+        Ok(chosen)
     }
 
     fn nearest(&self, name: &str) -> String {
@@ -154,10 +134,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_gets_a_hint() {
-        let error = Catalogue::embedded()
-            .unwrap()
-            .select(&["cutove".to_owned()])
-            .unwrap_err();
+        let error = Catalogue::embedded().unwrap().select("cutove").unwrap_err();
         assert!(
             error.to_string().contains("did you mean `cutover`?"),
             "{error}"

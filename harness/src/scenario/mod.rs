@@ -19,7 +19,7 @@ use shakedown_workloads::duration::HumanDuration;
 use shakedown_workloads::load::LoadSpec;
 use toml::Spanned;
 
-pub use catalogue::{Catalogue, Selection};
+pub use catalogue::Catalogue;
 pub use parse::ScenarioError;
 pub(crate) use parse::toml_at;
 pub(crate) use validate::split_target;
