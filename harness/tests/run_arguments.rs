@@ -222,7 +222,12 @@ fn nodes_that_cannot_be_used_are_named_with_a_remedy_and_left_untouched() {
     );
     for node in ["n1", "n2"] {
         on_node(&info.name, node, "pgrep miroir").expect(1);
-        on_node(&info.name, node, "ls /var/lib/shakedown/deploy/* 2>/dev/null").expect(2);
+        on_node(
+            &info.name,
+            node,
+            "ls /var/lib/shakedown/deploy/* 2>/dev/null",
+        )
+        .expect(2);
     }
     nodes.down().unwrap();
 }
