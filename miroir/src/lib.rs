@@ -8,6 +8,8 @@ mod ctl;
 mod log;
 mod node;
 mod peer;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod router;
 mod routing;
 mod wire;
@@ -43,6 +45,8 @@ enum Command {
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
     let command = Command::parse();
+    #[cfg(feature = "planted-bugs")]
+    planted::announce(matches!(command, Command::Node(_) | Command::Router(_)));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

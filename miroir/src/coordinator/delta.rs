@@ -45,7 +45,7 @@ async fn complete(
     let mut copied = 0;
     loop {
         #[cfg(feature = "planted-bugs")]
-        if super::planted::delta_from_memory() {
+        if crate::planted::planted(crate::planted::Bug::DeltaFromMemory) {
             match super::planted::copy_remembered(cluster, shard, &source, &to).await {
                 Ok(copied) => return Ok(copied),
                 Err(error) => {

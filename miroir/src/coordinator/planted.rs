@@ -5,11 +5,6 @@ use std::sync::PoisonError;
 use crate::peer::{Peer, PeerError, Stamped};
 use crate::router::Cluster;
 
-/// Whether the bug is switched on.
-pub(crate) fn delta_from_memory() -> bool {
-    std::env::var("MIROIR_BUG").is_ok_and(|bug| bug == "delta_from_memory")
-}
-
 /// Copies only what this process remembers as failed on NEW.
 pub(crate) async fn copy_remembered(
     cluster: &Cluster,

@@ -202,3 +202,12 @@ fn the_version_tells_whether_bugs_are_planted() {
         "{version}"
     );
 }
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_planted_bug_that_does_not_exist_ends_the_process_with_a_list() {
+    let mut command = crate::kit::process::miroir(&["predict", "--audit", "missing"]);
+    let output = command.env("MIROIR_BUG", "no_such_bug").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("delta_from_memory, no_drain"));
+}
