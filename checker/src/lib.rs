@@ -1,10 +1,11 @@
 //! History in, verdict out.
 //!
 //! [`history`] is the record of a run; [`loss`] judges it; [`check_dir`] does so for files on disk;
-//! [`summary`] has its throughput and latency.
+//! [`summary`] has its throughput and latency, [`availability`] what each fault did to clients.
 //! Checkers are pure: they read a history and observations, and do no other I/O.
 #![forbid(unsafe_code)]
 
+pub mod availability;
 mod check;
 mod error;
 pub mod history;

@@ -64,6 +64,7 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
     let fault = "[[fault]]\nname = 'x'\nwhen = { at = '0s' }\n";
     for (section, place) in [
         ("scenario", String::new()),
+        ("claim", "[claim]".to_owned()),
         ("role", "[[roles]]".to_owned()),
         ("load", "[[load]]".to_owned()),
         ("mix", "[[load]]\n[load.mix]".to_owned()),
@@ -91,6 +92,8 @@ fn every_key_of_a_system_file_is_documented_and_no_other() {
         ("action", "[action.x]"),
         ("predict", "[predict]"),
         ("write_pause", "[write_pause]"),
+        ("report", "[report]"),
+        ("recommendation", "[[report.recommendation]]"),
     ] {
         assert_documented::<System>("docs/adding_a_system.md", section, place);
     }

@@ -34,7 +34,39 @@ pub(crate) fn suite() -> SuiteResults {
         ],
         verdict: Verdict::worst(scenarios.iter().map(|s| s.verdict)),
         interrupted: false,
+        systems: vec![notes()],
         scenarios,
+    }
+}
+
+fn notes() -> SystemNotes {
+    let recommend = |audience, configuration: &str, advice: &str| Recommendation {
+        audience,
+        configuration: configuration.into(),
+        advice: advice.into(),
+    };
+    SystemNotes {
+        name: "store".into(),
+        description: "a sharded store".into(),
+        danger: "A document that reached only the old owner is lost at clean-up.".into(),
+        safety: vec![(
+            "delta pass".into(),
+            "reads the old owner again <before> routing switches".into(),
+        )],
+        recommendations: vec![
+            recommend(
+                Audience::Production,
+                "anti-entropy on, delta pass on",
+                "Keep both on.",
+            ),
+            recommend(Audience::Development, "", "Run the demo on each change."),
+            recommend(
+                Audience::ReleaseNotes,
+                "anti-entropy on, delta pass skipped",
+                "Run a pass right after the cutover.",
+            ),
+        ],
+        runbook: "docs/migration_runbook.md".into(),
     }
 }
 
@@ -60,6 +92,16 @@ fn holds() -> ScenarioResults {
     loss.windows = windows(&phases);
     scenario.checkpoints = vec![checkpoint("final", 15_400, loss)];
     scenario.phases = phases;
+    scenario.claim = Some(Claim {
+        text: "fewer than 1 lost per 1,000,000 acknowledged writes".into(),
+        rate_percent: None,
+        max_per_million: Some(1.0),
+        of: ClaimOf::AcknowledgedWrites,
+    });
+    scenario.gauges = vec![memory("n1/router", 21_000.0), memory("n2/node", 18_000.0)];
+    scenario.members = shards(12_000);
+    scenario.availability = scenario.faults.iter().map(availability).collect();
+    scenario.groups = vec![group(3, 31, 0), group(8, 29, 0)];
     scenario
 }
 
@@ -98,6 +140,7 @@ fn repairs() -> ScenarioResults {
     after_cutover.anomalies = (0..58)
         .map(|i| lost_key(i * 17, 10_000 + i as u64 * 15))
         .collect();
+    scenario.gauges = vec![repairs_over_time()];
     scenario.checkpoints = vec![
         checkpoint("after-cutover", 12_600, after_cutover),
         checkpoint("final", 15_400, clean_loss()),
@@ -203,6 +246,19 @@ fn loses() -> ScenarioResults {
     });
     scenario.checkpoints = vec![last];
     scenario.phases = phases;
+    scenario.claim = Some(Claim {
+        text: "about 2 %".into(),
+        rate_percent: Some(2.0),
+        max_per_million: None,
+        of: ClaimOf::DualWrites,
+    });
+    scenario.repetition = Some(1);
+    scenario.groups = vec![group(3, 31, 21), group(8, 29, 20), group(13, 40, 0)];
+    scenario.operations = vec![
+        operation(0, 3, 8_000, "ok"),
+        operation(0, 4, 10_000, "ok"),
+        operation(23, 4, 10_040, "fail"),
+    ];
     scenario
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use shakedown_checker::availability::FaultAvailability;
 use shakedown_checker::loss::LossReport;
 use shakedown_checker::rate::Rate;
 
@@ -69,8 +70,51 @@ pub struct SuiteResults {
     pub verdict: Verdict,
     /// Whether Ctrl-C or a signal ended the run early.
     pub interrupted: bool,
-    /// One per scenario, in the order they ran.
+    /// What the reports say about the systems under test, from their system files.
+    #[serde(default)]
+    pub systems: Vec<SystemNotes>,
+    /// One per scenario, in the order they ran; with repetition, one per repetition.
     pub scenarios: Vec<ScenarioResults>,
+}
+
+/// What a report says about a system beside what was measured: prose from its system file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemNotes {
+    /// The system's name.
+    pub name: String,
+    /// One line.
+    pub description: String,
+    /// What the scenarios are about: where acknowledged writes are in danger.
+    pub danger: String,
+    /// What keeps them safe: name and description.
+    pub safety: Vec<(String, String)>,
+    /// What to do, by configuration.
+    pub recommendations: Vec<Recommendation>,
+    /// The page for operators, relative to the repository's root; empty without one.
+    pub runbook: String,
+}
+
+/// Whom a recommendation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Those who run the system for others.
+    Production,
+    /// Those who try it out.
+    Development,
+    /// Readers of the release notes.
+    ReleaseNotes,
+}
+
+/// A recommendation; the report adds what was measured in the configuration it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// Whom it is for.
+    pub audience: Audience,
+    /// The label of the configuration it is about, as in scenario files; empty for any.
+    pub configuration: String,
+    /// What to do.
+    pub advice: String,
 }
 
 /// Results of one scenario.
@@ -84,8 +128,17 @@ pub struct ScenarioResults {
     pub description: String,
     /// Row label for loss tables: `anti-entropy on, delta pass on`.
     pub configuration: String,
-    /// What was claimed or is expected, in words.
+    /// What is expected, in words.
     pub expectation: String,
+    /// What was claimed of it before, to stand beside what was measured.
+    #[serde(default)]
+    pub claim: Option<Claim>,
+    /// Number of the repetition, from 1; null if the scenario ran once.
+    #[serde(default)]
+    pub repetition: Option<u32>,
+    /// The command line that repeats this scenario alone; empty if not known.
+    #[serde(default)]
+    pub command: String,
     /// Its verdict.
     pub verdict: Verdict,
     /// Everything that went into the verdict.
@@ -112,6 +165,21 @@ pub struct ScenarioResults {
     pub write_pause: Option<WritePause>,
     /// Throughput and latency by second.
     pub timeline: Vec<TimelinePoint>,
+    /// What was measured of the system itself over time: memory, repairs, ...
+    #[serde(default)]
+    pub gauges: Vec<GaugeSeries>,
+    /// Phases of single members (shards), where the system reports them.
+    #[serde(default)]
+    pub members: Vec<MemberSpan>,
+    /// What each fault did to clients.
+    #[serde(default)]
+    pub availability: Vec<FaultAvailability>,
+    /// Losses at the last checkpoint by group of keys (shard), where groups are known.
+    #[serde(default)]
+    pub groups: Vec<GroupLoss>,
+    /// Operations on the documents that came to harm, in the order of the history.
+    #[serde(default)]
+    pub operations: Vec<KeyOperation>,
     /// Files of this scenario relative to the run directory (history, logs, plan, plot).
     pub artifacts: Vec<String>,
 }
@@ -122,6 +190,107 @@ impl ScenarioResults {
     pub fn deciding_checkpoint(&self) -> Option<&CheckpointResult> {
         self.checkpoints.last()
     }
+}
+
+/// What was claimed before anything was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// In the words of whoever claimed it: `about 2 %`.
+    pub text: String,
+    /// The claimed rate, per cent.
+    pub rate_percent: Option<f64>,
+    /// The claimed bound: fewer than this many per million.
+    pub max_per_million: Option<f64>,
+    /// What it is a rate of.
+    pub of: ClaimOf,
+}
+
+/// What a claimed rate is a rate of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClaimOf {
+    /// Lost documents per acknowledged write.
+    #[serde(rename = "acknowledged writes")]
+    AcknowledgedWrites,
+    /// Documents lost, stale or resurrected, of those that the system's records say were at risk.
+    #[serde(rename = "dual writes")]
+    DualWrites,
+    /// Lost keys of keys with an acknowledged write.
+    #[serde(rename = "keys")]
+    Keys,
+}
+
+impl ClaimOf {
+    /// In words, as in scenario files.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            ClaimOf::AcknowledgedWrites => "acknowledged writes",
+            ClaimOf::DualWrites => "dual writes",
+            ClaimOf::Keys => "keys",
+        }
+    }
+}
+
+/// Something measured of the system over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GaugeSeries {
+    /// `memory NODE/SERVICE`, or as the system file names it.
+    pub name: String,
+    /// `KiB`, `repairs`, ...
+    pub unit: String,
+    /// Nanoseconds since the start of the run, and the value then.
+    pub points: Vec<(u64, f64)>,
+}
+
+/// A span of time of one member of the system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSpan {
+    /// As in the system file: `shard`.
+    pub lane: String,
+    /// Which member: the shard.
+    pub of: String,
+    /// Its phase.
+    pub name: String,
+    /// Start, nanoseconds since the start of the run.
+    pub start_ns: u64,
+    /// End, nanoseconds since the start of the run.
+    pub end_ns: u64,
+}
+
+/// Losses in one group of keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupLoss {
+    /// The group: the shard.
+    pub group: String,
+    /// Writes acknowledged to keys of the group.
+    pub acknowledged_writes: u64,
+    /// Keys of the group with an acknowledged write.
+    pub keys: u64,
+    /// Lost keys out of those.
+    pub lost: Rate,
+    /// Stale, resurrected, corrupted, misplaced or left-behind keys.
+    pub otherwise_wrong: u64,
+}
+
+/// One operation on a document that came to harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOperation {
+    /// The key.
+    pub key: i64,
+    /// The client process.
+    pub process: i32,
+    /// `put`, `delete` or `read`.
+    pub function: String,
+    /// Version written or seen.
+    pub version: Option<i64>,
+    /// When it was invoked, nanoseconds since the start of the run.
+    pub invoked_ns: u64,
+    /// When it completed; null if never.
+    pub completed_ns: Option<u64>,
+    /// `ok`, `fail` or `info`.
+    pub outcome: String,
+    /// The error, if any.
+    pub detail: String,
 }
 
 /// A node and what it was for.

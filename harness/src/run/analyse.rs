@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use shakedown_checker::availability::{FaultAvailability, availability, read_operations};
 use shakedown_checker::history::{HistoryReader, ObservationReader};
 use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
 use shakedown_checker::summary::{Summary, summarize};
@@ -37,6 +38,8 @@ pub(crate) struct Input {
     pub(crate) loss_expected: BTreeSet<String>,
     /// Load stages that ran.
     pub(crate) stages: Vec<Span>,
+    /// Faults that took effect, with their start and end.
+    pub(crate) faults: Vec<(String, u64, u64)>,
     pub(crate) system: System,
     pub(crate) context: TemplateContext,
     pub(crate) local_bin: BTreeMap<String, PathBuf>,
@@ -48,6 +51,7 @@ pub(crate) struct Analysis {
     pub(crate) checkpoints: Vec<CheckpointResult>,
     pub(crate) stages: Vec<StageResult>,
     pub(crate) timeline: Vec<TimelinePoint>,
+    pub(crate) availability: Vec<FaultAvailability>,
     /// Documents in danger by the system's own records.
     pub(crate) endangered: Option<u64>,
     pub(crate) errors: Vec<String>,
@@ -99,11 +103,23 @@ pub(crate) fn analyse(input: Input) -> Analysis {
             (Vec::new(), Vec::new())
         }
     };
+    let availability = if input.faults.is_empty() {
+        Vec::new()
+    } else {
+        match read_operations(&history) {
+            Ok(operations) => availability(operations, &input.faults),
+            Err(error) => {
+                errors.push(format!("availability: {error}"));
+                Vec::new()
+            }
+        }
+    };
     let endangered = predictions.map(|p| p.endangered());
     Analysis {
         checkpoints,
         stages,
         timeline: points,
+        availability,
         endangered,
         errors,
     }

@@ -174,6 +174,12 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         environment: environment(),
         verdict: Verdict::Unknown,
         interrupted: false,
+        systems: request
+            .systems
+            .iter()
+            .filter(|system| uses(&request, system))
+            .map(System::notes)
+            .collect(),
         scenarios: Vec::new(),
     };
     let mut broken: Option<RunError> = None;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use shakedown_nemesis::protocol::Notice;
-use shakedown_reports::results::{NodeInfo, ScenarioResults, Verdict, WritePause};
+use shakedown_reports::results::{FaultResult, NodeInfo, ScenarioResults, Verdict, WritePause};
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::recorder::Recorder;
 use shakedown_workloads::stop::StopSignal;
@@ -243,6 +243,7 @@ impl ScenarioRun<'_> {
             loss_expected: self.scenario.loss_expected(),
             taken,
             stages,
+            faults: faults_in_effect(&played.conducted.faults),
             system: self.system.clone(),
             context: Deployment::lay_out(self.plan, self.system, BTreeMap::new(), &self.id)
                 .context()
@@ -254,6 +255,7 @@ impl ScenarioRun<'_> {
             checkpoints,
             stages,
             timeline,
+            availability,
             endangered,
             errors: analysis_errors,
         } = analysis;
@@ -284,6 +286,13 @@ impl ScenarioRun<'_> {
             description: self.scenario.description.clone(),
             configuration: self.scenario.configuration.clone(),
             expectation: self.scenario.expectation.clone(),
+            claim: self
+                .scenario
+                .claim
+                .as_ref()
+                .map(|claim| claim.get_ref().into()),
+            repetition: None,
+            command: String::new(),
             verdict,
             checks,
             harness_error: (!errors.is_empty()).then(|| errors.join("\n")),
@@ -297,6 +306,11 @@ impl ScenarioRun<'_> {
             actions: conducted.actions,
             write_pause: played.write_pause,
             timeline,
+            gauges: Vec::new(),
+            members: Vec::new(),
+            availability,
+            groups: Vec::new(),
+            operations: Vec::new(),
             artifacts: artifacts(&self.dir, &self.plan.scenario),
         }
     }
@@ -311,6 +325,14 @@ impl ScenarioRun<'_> {
             })
             .collect()
     }
+}
+
+/// Names and spans of the faults that took effect.
+fn faults_in_effect(faults: &[FaultResult]) -> Vec<(String, u64, u64)> {
+    let installed = faults.iter().filter(|fault| fault.outcome == "installed");
+    installed
+        .map(|fault| (fault.name.clone(), fault.start_ns, fault.end_ns))
+        .collect()
 }
 
 /// Waits until the system says that it is healthy.

@@ -14,6 +14,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use shakedown_checker::loss::KeyClass;
+use shakedown_reports::results::{self, ClaimOf};
 use shakedown_workloads::documents::Mix;
 use shakedown_workloads::duration::HumanDuration;
 use shakedown_workloads::load::LoadSpec;
@@ -43,6 +44,8 @@ pub struct Scenario {
     pub configuration: String,
     /// What is expected, in words.
     pub expectation: String,
+    /// What was claimed before, to stand in the report beside what is measured.
+    pub claim: Option<Spanned<Claim>>,
     /// Roles with the number of nodes each needs; nodes are dealt out in this order.
     pub roles: Spanned<Vec<RoleCount>>,
     /// Values for the system's templates.
@@ -65,6 +68,31 @@ pub struct Scenario {
     pub checkpoint: Vec<CheckpointItem>,
     /// What must hold at the end.
     pub expect: Expect,
+}
+
+/// A claim: its words, and either a rate or a bound.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// In the words of whoever claimed it.
+    pub text: String,
+    /// The claimed rate, per cent.
+    pub rate_percent: Option<f64>,
+    /// The claimed bound: fewer than this many per million.
+    pub max_per_million: Option<f64>,
+    /// What it is a rate of.
+    pub of: ClaimOf,
+}
+
+impl From<&Claim> for results::Claim {
+    fn from(claim: &Claim) -> Self {
+        results::Claim {
+            text: claim.text.clone(),
+            rate_percent: claim.rate_percent,
+            max_per_million: claim.max_per_million,
+            of: claim.of,
+        }
+    }
 }
 
 fn default_timeout() -> HumanDuration {

@@ -84,6 +84,7 @@ impl Scenario {
         }
         let items = self.unique_items()?;
         self.validate_triggers(system, &items)?;
+        self.validate_claim()?;
         self.validate_loads()?;
         self.validate_faults(system)?;
         self.validate_actions(system)
@@ -166,6 +167,27 @@ impl Scenario {
                 );
                 return Err(problem(phase, message));
             }
+        }
+        Ok(())
+    }
+
+    fn validate_claim(&self) -> Result<(), Problem> {
+        let Some(claim) = &self.claim else {
+            return Ok(());
+        };
+        let figure = match (
+            claim.get_ref().rate_percent,
+            claim.get_ref().max_per_million,
+        ) {
+            (Some(percent), None) => percent / 1e2,
+            (None, Some(per_million)) => per_million / 1e6,
+            _ => {
+                let message = "expected either `rate_percent` or `max_per_million`";
+                return Err(problem(claim, message));
+            }
+        };
+        if !(0.0..=1.0).contains(&figure) {
+            return Err(problem(claim, "expected a rate from 0 to 100 %"));
         }
         Ok(())
     }

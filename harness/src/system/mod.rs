@@ -8,6 +8,7 @@ mod template;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use shakedown_reports::results::{Audience, Recommendation, SystemNotes};
 use shakedown_workloads::duration::HumanDuration;
 
 use crate::scenario::ScenarioError;
@@ -53,6 +54,38 @@ pub struct System {
     pub write_pause: Option<PauseSpec>,
     /// Prints nothing and succeeds once the system has recovered from its faults.
     pub healthy: Option<CommandSpec>,
+    /// What reports say about it beside what was measured.
+    pub report: Option<ReportSpec>,
+}
+
+/// Prose for reports; what is measured is added to it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportSpec {
+    /// Where acknowledged writes are in danger.
+    pub danger: String,
+    /// What keeps them safe: pairs of a name and a description.
+    #[serde(default)]
+    pub safety: Vec<(String, String)>,
+    /// What to do, by configuration.
+    #[serde(default)]
+    pub recommendation: Vec<RecommendationSpec>,
+    /// The page for operators, relative to the repository.
+    #[serde(default)]
+    pub runbook: String,
+}
+
+/// A recommendation to whoever runs the system.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecommendationSpec {
+    /// Whom it is for.
+    pub audience: Audience,
+    /// The configuration it is about, as scenarios label it; the report adds what was measured in it.
+    #[serde(default)]
+    pub configuration: String,
+    /// What to do.
+    pub advice: String,
 }
 
 /// A service: one long-running process per node of some roles.
@@ -175,6 +208,26 @@ impl System {
             .iter()
             .flat_map(|s| s.roles.iter().map(String::as_str))
             .collect()
+    }
+
+    /// What reports say about it.
+    pub fn notes(&self) -> SystemNotes {
+        let report = self.report.as_ref();
+        let recommendations = report.into_iter().flat_map(|report| &report.recommendation);
+        SystemNotes {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            danger: report.map(|r| r.danger.clone()).unwrap_or_default(),
+            safety: report.map(|r| r.safety.clone()).unwrap_or_default(),
+            recommendations: recommendations
+                .map(|r| Recommendation {
+                    audience: r.audience,
+                    configuration: r.configuration.clone(),
+                    advice: r.advice.clone(),
+                })
+                .collect(),
+            runbook: report.map(|r| r.runbook.clone()).unwrap_or_default(),
+        }
     }
 
     /// The service of that name.

@@ -1,5 +1,6 @@
 //! What the example's scenarios are built from.
 
+use shakedown_checker::availability::{FaultAvailability, Period, Quantiles};
 use shakedown_checker::loss::{Anomaly, ClassCounts, KeyClass, LossReport, WindowLoss};
 use shakedown_checker::rate::Rate;
 
@@ -24,6 +25,9 @@ pub(super) fn scenario(number: u32, name: &str, expectation: &str) -> ScenarioRe
         description: String::new(),
         configuration: String::new(),
         expectation: expectation.into(),
+        claim: None,
+        repetition: None,
+        command: format!("shakedown run {name} --seed 42"),
         verdict: Verdict::Valid,
         checks: vec![],
         harness_error: None,
@@ -49,6 +53,11 @@ pub(super) fn scenario(number: u32, name: &str, expectation: &str) -> ScenarioRe
         actions: vec![],
         write_pause: None,
         timeline: timeline(15),
+        gauges: vec![],
+        members: vec![],
+        availability: vec![],
+        groups: vec![],
+        operations: vec![],
         artifacts: vec![
             format!("{name}/history.arrows"),
             format!("{name}/logs/n1-router.log"),
@@ -218,5 +227,102 @@ pub(super) fn span(name: &str, start_ms: u64, end_ms: u64) -> Span {
         name: name.into(),
         start_ns: start_ms * MS,
         end_ns: end_ms * MS,
+    }
+}
+
+/// Memory that grows a little, sampled every 500 ms.
+pub(super) fn memory(name: &str, from_kib: f64) -> GaugeSeries {
+    GaugeSeries {
+        name: format!("memory {name}"),
+        unit: "KiB".into(),
+        points: (0..30)
+            .map(|i| (i * 500 * MS, from_kib + (i * 37 % 11) as f64 * 40.0))
+            .collect(),
+    }
+}
+
+/// Repairs of an anti-entropy pass at the end of the run.
+pub(super) fn repairs_over_time() -> GaugeSeries {
+    GaugeSeries {
+        name: "repairs".into(),
+        unit: "documents".into(),
+        points: (0..30)
+            .map(|i: u64| (i * 500 * MS, (i.saturating_sub(25) * 15).min(58) as f64))
+            .collect(),
+    }
+}
+
+/// Shards that are copied one after the other and then move at once.
+pub(super) fn shards(cutover_ms: u64) -> Vec<MemberSpan> {
+    let member = |shard: u64, name: &str, from: u64, to: u64| MemberSpan {
+        lane: "shard".into(),
+        of: shard.to_string(),
+        name: name.into(),
+        start_ns: from * MS,
+        end_ns: to * MS,
+    };
+    (0..4)
+        .flat_map(|i| {
+            let shard = 3 + i * 5;
+            [
+                member(shard, "migrating", 2_040 + i * 900, 2_900 + i * 900),
+                member(shard, "migration_complete", 2_900 + i * 900, cutover_ms),
+                member(shard, "draining", cutover_ms, cutover_ms + 400),
+                member(shard, "delta_pass", cutover_ms + 400, cutover_ms + 700),
+                member(shard, "active", cutover_ms + 700, 15_000),
+            ]
+        })
+        .collect()
+}
+
+pub(super) fn period(ok: u64, errors: u64, p99_us: u64) -> Period {
+    Period {
+        ok,
+        errors: Rate::new(errors, ok + errors),
+        latency: Quantiles {
+            p50_us: 2_140,
+            p90_us: 4_700,
+            p99_us,
+            max_us: p99_us * 3,
+        },
+    }
+}
+
+pub(super) fn availability(fault: &FaultResult) -> FaultAvailability {
+    FaultAvailability {
+        fault: fault.name.clone(),
+        start_ns: fault.start_ns,
+        end_ns: fault.end_ns,
+        first_success_after_start_us: Some(1_900),
+        first_success_after_end_us: Some(2_300),
+        sustained_success_after_start_us: Some(310_000),
+        sustained_success_after_end_us: None,
+        longest_gap_us: 151_000,
+        before: period(240, 0, 12_000),
+        during: period(1_130, 12, 41_000),
+        after: period(320, 0, 13_000),
+    }
+}
+
+pub(super) fn group(group: u64, keys: u64, lost: u64) -> GroupLoss {
+    GroupLoss {
+        group: group.to_string(),
+        acknowledged_writes: keys + keys / 10,
+        keys,
+        lost: Rate::new(lost, keys),
+        otherwise_wrong: lost / 10,
+    }
+}
+
+pub(super) fn operation(key: i64, version: i64, at_ms: u64, outcome: &str) -> KeyOperation {
+    KeyOperation {
+        key,
+        process: (key % 8) as i32,
+        function: "put".into(),
+        version: Some(version),
+        invoked_ns: at_ms * MS,
+        completed_ns: Some((at_ms + 2) * MS),
+        outcome: outcome.into(),
+        detail: if outcome == "ok" { "" } else { "timed out" }.into(),
     }
 }
