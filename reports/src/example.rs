@@ -377,6 +377,10 @@ fn fails() -> ScenarioResults {
     };
     loss.anomalies = vec![lost_key(71, 9_200), lost_key(1_204, 9_950)];
     let mut last = checkpoint("final", 15_400, loss);
+    scenario.availability = scenario.faults.iter().map(availability).collect();
+    for kill in &mut scenario.availability {
+        kill.sustained_success_after_start_us = Some(720_000);
+    }
     last.explained = Some(Explained {
         predicted: 2,
         explained: 1,
