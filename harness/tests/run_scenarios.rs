@@ -1,4 +1,5 @@
-//! Each scenario of the suite `cutover` holds on real nodes, with real faults.
+//! The scenarios of the suite `cutover` hold on real nodes, with real faults. The ones with many writes are left to
+//! `shakedown run cutover`.
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod local_nodes;
@@ -148,4 +149,35 @@ fn nothing_is_lost_when_the_coordinator_is_killed_in_every_phase() {
         7
     );
     assert_eq!(scenario.deciding_checkpoint().unwrap().loss.counts.lost, 0);
+}
+
+#[test]
+fn nothing_is_lost_in_bursts_at_every_phase_transition() {
+    holds("cutover_chaos_boundary_burst", "5");
+}
+
+#[test]
+fn every_gate_refuses_every_unsafe_combination_and_lets_the_safe_ones_pass() {
+    let scenario = holds("cutover_chaos_validation_gates", "8");
+    let refused = scenario
+        .actions
+        .iter()
+        .filter(|a| a.as_expected && a.exit_status != 0);
+    assert_eq!(refused.count(), 7, "{:?}", scenario.actions);
+}
+
+#[test]
+fn nothing_is_lost_at_the_very_instant_of_cutover() {
+    holds("cutover_chaos_tight_loop_boundary", "9");
+}
+
+#[test]
+fn nothing_is_lost_when_clients_never_pause() {
+    holds("cutover_chaos_concurrent_migration_writes", "12");
+}
+
+#[test]
+fn nothing_is_lost_when_two_old_owners_give_shards_away() {
+    holds("cutover_chaos_three_node_cluster", "13");
+    holds("cutover_chaos_three_node_no_ae_with_delta", "14");
 }
