@@ -18,7 +18,7 @@ pub enum Fault {
         #[serde(default)]
         one_way: bool,
     },
-    /// A service is killed with SIGKILL (all processes of its session).
+    /// A service is ended (all processes of its session).
     Kill {
         /// On these nodes.
         nodes: Vec<String>,
@@ -27,6 +27,9 @@ pub enum Fault {
         /// Start it again when the fault ends (also on heal).
         #[serde(default = "yes")]
         restart: bool,
+        /// How it is ended.
+        #[serde(default)]
+        signal: KillSignal,
     },
     /// A service is stopped with SIGSTOP and continued with SIGCONT when the fault ends.
     Pause {
@@ -46,7 +49,82 @@ pub enum Fault {
         from: Vec<String>,
         /// Share of data packets rejected, 0 to 1.
         probability: f64,
+        /// Regular expressions over bytes (`regex` crate syntax): if there are any, only packets whose
+        /// payload matches one of them count as data packets.
+        #[serde(default)]
+        containing: Vec<String>,
     },
+    /// Packets between two sets of nodes are held back.
+    Delay {
+        /// The nodes that send.
+        from: Vec<String>,
+        /// The nodes that receive, where the packets are held.
+        to: Vec<String>,
+        /// Only TCP and UDP packets for this port of the receiver; all packets without it.
+        #[serde(default)]
+        port: Option<u16>,
+        /// How long each packet is held, milliseconds, 1 to [`LONGEST_DELAY_MS`].
+        delay_ms: u32,
+        /// Each packet is held up to this much longer or shorter, evenly spread, milliseconds; at most
+        /// the delay. Packets keep their order.
+        #[serde(default)]
+        jitter_ms: u32,
+    },
+    /// A service's processes see a wall clock that is off. The machine's clock is never touched.
+    Clock {
+        /// On these nodes.
+        nodes: Vec<String>,
+        /// The service, as the system file names it.
+        service: String,
+        /// Added to the wall clock, milliseconds, at most [`LONGEST_OFFSET_MS`] either way; not 0.
+        offset_ms: i64,
+    },
+    /// A node's own disk forgets what was not synced, and the service is killed with it; started again
+    /// on the disk as it then is when the fault ends.
+    PowerLoss {
+        /// On these nodes.
+        nodes: Vec<String>,
+        /// The service, as the system file names it.
+        service: String,
+        /// Where the node's disk is mounted.
+        dir: String,
+    },
+    /// A node's own disk is filled.
+    DiskFull {
+        /// On these nodes.
+        nodes: Vec<String>,
+        /// Where the node's disk is mounted.
+        dir: String,
+        /// What stays free, bytes (rounded down to blocks).
+        leave_bytes: u64,
+    },
+}
+
+/// The longest delay of a packet, milliseconds.
+pub const LONGEST_DELAY_MS: u32 = 10_000;
+
+/// The largest offset of a clock, milliseconds: ten years.
+pub const LONGEST_OFFSET_MS: i64 = 10 * 365 * 86_400_000;
+
+/// How a service is ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KillSignal {
+    /// SIGKILL to every process.
+    #[default]
+    Kill,
+    /// SIGTERM to its first process, as an orderly stop does; what is left after its patience is not killed.
+    Terminate,
+}
+
+impl KillSignal {
+    /// The signal's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "SIGKILL",
+            Self::Terminate => "SIGTERM",
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -68,6 +146,9 @@ pub enum NodeFault {
         service: String,
         /// Start it again on undo.
         restart: bool,
+        /// How it is ended.
+        #[serde(default)]
+        signal: KillSignal,
     },
     /// Stop a service started by this agent.
     Pause {
@@ -82,5 +163,40 @@ pub enum NodeFault {
         from: Vec<IpAddr>,
         /// Share rejected, 0 to 1.
         probability: f64,
+        /// Only packets whose payload matches one of these byte regexes; empty: any with a payload.
+        #[serde(default)]
+        containing: Vec<String>,
+    },
+    /// Hold packets that come in from these addresses, except management traffic.
+    Delay {
+        /// Source addresses.
+        from: Vec<IpAddr>,
+        /// Only TCP and UDP packets for this local port.
+        port: Option<u16>,
+        /// How long, milliseconds.
+        delay_ms: u32,
+        /// Up to this much longer or shorter, milliseconds.
+        jitter_ms: u32,
+    },
+    /// Shift the wall clock that a service's processes see.
+    Clock {
+        /// Its name.
+        service: String,
+        /// By how much, milliseconds.
+        offset_ms: i64,
+    },
+    /// Make a disk forget what was not synced, and kill a service with it.
+    PowerLoss {
+        /// The service; started again on undo.
+        service: String,
+        /// Mount point of a disk made by `RequestBody::Disk`.
+        dir: String,
+    },
+    /// Fill a disk.
+    DiskFull {
+        /// Mount point of a disk made by `RequestBody::Disk`.
+        dir: String,
+        /// What stays free, bytes.
+        leave_bytes: u64,
     },
 }

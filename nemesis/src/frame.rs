@@ -128,6 +128,7 @@ mod tests {
             Ok(Reply::Service(ServiceState::Running {
                 pid: 412,
                 kernel_state: 'S',
+                rss_kib: 9000,
             })),
             Ok(Reply::Fault(outcome)),
             Ok(Reply::Count { packets: u64::MAX }),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use crate::fault::{Fault, NodeFault};
+use crate::fault::{Fault, LONGEST_DELAY_MS, LONGEST_OFFSET_MS, NodeFault};
 
 /// The nodes of a cluster and the addresses they speak from.
 pub type Topology = BTreeMap<String, IpAddr>;
@@ -42,6 +42,25 @@ pub enum PlanError {
     /// A service without a name, or one that agents would refuse.
     #[error("service name `{0}` is not [a-z0-9_-]{{1,32}}")]
     Service(String),
+    /// Not a byte regex.
+    #[error("`containing`: `{0}` is no regular expression: {1}")]
+    Containing(String, String),
+    /// Packets held for no time, for too long, or for less than none.
+    #[error(
+        "a delay of {delay_ms} ms with a jitter of {jitter_ms} ms: the delay must be 1 to {LONGEST_DELAY_MS} ms, the jitter at most the delay"
+    )]
+    Delay {
+        /// As given.
+        delay_ms: u32,
+        /// As given.
+        jitter_ms: u32,
+    },
+    /// A clock that isn't off, or off by more than anyone wants.
+    #[error("an offset of {0} ms is 0 or more than {LONGEST_OFFSET_MS} ms either way")]
+    Offset(i64),
+    /// Not where a disk can be mounted.
+    #[error("`{0}` is not an absolute path without `..`")]
+    Directory(String),
     /// Two nodes with one address can't be told apart on the wire.
     #[error("nodes `{0}` and `{1}` share the address {2}")]
     SharedAddress(String, String, IpAddr),
@@ -74,11 +93,13 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
             nodes,
             service,
             restart,
+            signal,
         } => {
             check_service(service)?;
             each(nodes, "kill", topology, |_| NodeFault::Kill {
                 service: service.clone(),
                 restart: *restart,
+                signal: *signal,
             })
         }
         Fault::Pause { nodes, service } => {
@@ -92,12 +113,17 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
             port,
             from,
             probability,
+            containing,
         } => {
             if !(0.0..=1.0).contains(probability) {
                 return Err(PlanError::Probability(*probability));
             }
             if *port == 0 {
                 return Err(PlanError::Port);
+            }
+            for pattern in containing {
+                regex::bytes::Regex::new(pattern)
+                    .map_err(|error| PlanError::Containing(pattern.clone(), reason(&error)))?;
             }
             let sources = if from.is_empty() {
                 topology.values().copied().collect()
@@ -108,6 +134,51 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
                 port: *port,
                 from: sources.clone(),
                 probability: *probability,
+                containing: containing.clone(),
+            })
+        }
+        Fault::Delay {
+            from,
+            to,
+            port,
+            delay_ms,
+            jitter_ms,
+        } => delay(from, to, *port, *delay_ms, *jitter_ms, topology),
+        Fault::Clock {
+            nodes,
+            service,
+            offset_ms,
+        } => {
+            check_service(service)?;
+            if *offset_ms == 0 || offset_ms.unsigned_abs() > LONGEST_OFFSET_MS.unsigned_abs() {
+                return Err(PlanError::Offset(*offset_ms));
+            }
+            each(nodes, "clock", topology, |_| NodeFault::Clock {
+                service: service.clone(),
+                offset_ms: *offset_ms,
+            })
+        }
+        Fault::PowerLoss {
+            nodes,
+            service,
+            dir,
+        } => {
+            check_service(service)?;
+            check_directory(dir)?;
+            each(nodes, "power_loss", topology, |_| NodeFault::PowerLoss {
+                service: service.clone(),
+                dir: dir.clone(),
+            })
+        }
+        Fault::DiskFull {
+            nodes,
+            dir,
+            leave_bytes,
+        } => {
+            check_directory(dir)?;
+            each(nodes, "disk_full", topology, |_| NodeFault::DiskFull {
+                dir: dir.clone(),
+                leave_bytes: *leave_bytes,
             })
         }
     }
@@ -128,13 +199,15 @@ pub fn summary(fault: &Fault) -> String {
             nodes,
             service,
             restart,
+            signal,
         } => {
             let after = if *restart {
                 ", started again afterwards"
             } else {
                 ""
             };
-            format!("{service} on {} killed with SIGKILL{after}", list(nodes))
+            let signal = signal.name();
+            format!("{service} on {} killed with {signal}{after}", list(nodes))
         }
         Fault::Pause { nodes, service } => {
             format!("{service} on {} stopped with SIGSTOP", list(nodes))
@@ -144,6 +217,7 @@ pub fn summary(fault: &Fault) -> String {
             port,
             from,
             probability,
+            containing,
         } => {
             let sources = if from.is_empty() {
                 "any node".to_owned()
@@ -151,11 +225,65 @@ pub fn summary(fault: &Fault) -> String {
                 list(from)
             };
             let targets: Vec<String> = nodes.iter().map(|n| format!("{n}:{port}")).collect();
+            let which = if containing.is_empty() {
+                String::new()
+            } else {
+                format!(" containing {}", containing.join(" or "))
+            };
             format!(
-                "each data packet {sources} -> {} reset with probability {probability}",
+                "each data packet {sources} -> {}{which} reset with probability {probability}",
                 list(&targets)
             )
         }
+        Fault::Delay {
+            from,
+            to,
+            port,
+            delay_ms,
+            jitter_ms,
+        } => {
+            let targets: Vec<String> = match port {
+                Some(port) => to.iter().map(|node| format!("{node}:{port}")).collect(),
+                None => to.clone(),
+            };
+            let jitter = match jitter_ms {
+                0 => String::new(),
+                jitter => format!(" ± {jitter} ms"),
+            };
+            format!(
+                "packets {} -> {} held for {delay_ms} ms{jitter}",
+                list(from),
+                list(&targets)
+            )
+        }
+        Fault::Clock {
+            nodes,
+            service,
+            offset_ms,
+        } => {
+            let direction = if *offset_ms < 0 { "behind" } else { "ahead" };
+            format!(
+                "wall clock of {service} on {} set {} ms {direction}",
+                list(nodes),
+                offset_ms.unsigned_abs()
+            )
+        }
+        Fault::PowerLoss {
+            nodes,
+            service,
+            dir,
+        } => format!(
+            "power cut off {service} and its disk {dir} on {}: data not synced is lost",
+            list(nodes)
+        ),
+        Fault::DiskFull {
+            nodes,
+            dir,
+            leave_bytes,
+        } => format!(
+            "disk {dir} on {} filled, {leave_bytes} bytes left",
+            list(nodes)
+        ),
     }
 }
 
@@ -216,6 +344,50 @@ fn partition(
     Ok(orders)
 }
 
+/// The last line of a complaint; the others draw the expression.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().to_owned()
+}
+
+fn delay(
+    from: &[String],
+    to: &[String],
+    port: Option<u16>,
+    delay_ms: u32,
+    jitter_ms: u32,
+    topology: &Topology,
+) -> Result<Vec<(String, NodeFault)>, PlanError> {
+    if from.is_empty() {
+        return Err(PlanError::EmptySet {
+            fault: "delay",
+            set: "from",
+        });
+    }
+    if to.is_empty() {
+        return Err(PlanError::EmptySet {
+            fault: "delay",
+            set: "to",
+        });
+    }
+    if port == Some(0) {
+        return Err(PlanError::Port);
+    }
+    if !(1..=LONGEST_DELAY_MS).contains(&delay_ms) || jitter_ms > delay_ms {
+        return Err(PlanError::Delay {
+            delay_ms,
+            jitter_ms,
+        });
+    }
+    let sources = addresses(from, topology)?;
+    each(to, "delay", topology, |_| NodeFault::Delay {
+        from: sources.clone(),
+        port,
+        delay_ms,
+        jitter_ms,
+    })
+}
+
 fn each(
     nodes: &[String],
     fault: &'static str,
@@ -266,6 +438,14 @@ fn check_addresses(topology: &Topology) -> Result<(), PlanError> {
     Ok(())
 }
 
+fn check_directory(path: &str) -> Result<(), PlanError> {
+    if crate::protocol::is_disk_path(path) {
+        Ok(())
+    } else {
+        Err(PlanError::Directory(path.to_owned()))
+    }
+}
+
 fn check_service(name: &str) -> Result<(), PlanError> {
     if crate::protocol::is_service_name(name) {
         Ok(())
@@ -281,6 +461,7 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::KillSignal;
 
     fn cluster() -> Topology {
         (1..=4)
@@ -297,6 +478,32 @@ mod tests {
             from: names(from),
             to: names(to),
             one_way,
+        }
+    }
+
+    fn delay(delay_ms: u32, jitter_ms: u32) -> Fault {
+        Fault::Delay {
+            from: names(&["n1"]),
+            to: names(&["n4"]),
+            port: Some(7700),
+            delay_ms,
+            jitter_ms,
+        }
+    }
+
+    fn clock(offset_ms: i64) -> Fault {
+        Fault::Clock {
+            nodes: names(&["n1"]),
+            service: "web".into(),
+            offset_ms,
+        }
+    }
+
+    fn power_loss(dir: &str) -> Fault {
+        Fault::PowerLoss {
+            nodes: names(&["n1"]),
+            service: "web".into(),
+            dir: dir.into(),
         }
     }
 
@@ -354,6 +561,7 @@ mod tests {
             port: 7700,
             from: vec![],
             probability: 0.02,
+            containing: vec![],
         };
         let orders = compile(&fault, &cluster()).unwrap();
         assert_eq!(orders.len(), 1, "a node named twice gets one order");
@@ -367,11 +575,20 @@ mod tests {
             port,
             from: vec![],
             probability,
+            containing: vec![],
         };
         let kill = |nodes: &[&str], service: &str| Fault::Kill {
             nodes: names(nodes),
             service: service.into(),
             restart: true,
+            signal: KillSignal::Kill,
+        };
+        let containing = |pattern: &str| Fault::Reset {
+            nodes: names(&["n1"]),
+            port: 7700,
+            from: vec![],
+            probability: 1.0,
+            containing: vec![pattern.into()],
         };
         let refused: Vec<String> = [
             cut(&["n1"], &["n9"], false),
@@ -382,6 +599,15 @@ mod tests {
             reset(0, 0.5),
             kill(&[], "web"),
             kill(&["n1"], "We b"),
+            containing("["),
+            delay(0, 0),
+            delay(100, 101),
+            delay(LONGEST_DELAY_MS + 1, 0),
+            clock(0),
+            clock(i64::MIN),
+            power_loss("data"),
+            power_loss("/"),
+            power_loss("/data/../etc"),
         ]
         .iter()
         .map(|fault| compile(fault, &cluster()).unwrap_err().to_string())
@@ -395,7 +621,28 @@ mod tests {
         port 0 can't be listened on
         `nodes` of kill is empty
         service name `We b` is not [a-z0-9_-]{1,32}
+        `containing`: `[` is no regular expression: error: unclosed character class
+        a delay of 0 ms with a jitter of 0 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+        a delay of 100 ms with a jitter of 101 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+        a delay of 10001 ms with a jitter of 0 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+        an offset of 0 ms is 0 or more than 315360000000 ms either way
+        an offset of -9223372036854775808 ms is 0 or more than 315360000000 ms either way
+        `data` is not an absolute path without `..`
+        `/` is not an absolute path without `..`
+        `/data/../etc` is not an absolute path without `..`
         ");
+    }
+
+    #[test]
+    fn a_delay_is_ordered_where_packets_come_in() {
+        let orders = compile(&delay(200, 20), &cluster()).unwrap();
+        let order = NodeFault::Delay {
+            from: vec![IpAddr::from([10, 0, 0, 1])],
+            port: Some(7700),
+            delay_ms: 200,
+            jitter_ms: 20,
+        };
+        assert_eq!(orders, [("n4".to_owned(), order)]);
     }
 
     #[test]
@@ -415,11 +662,18 @@ mod tests {
             port: 7700,
             from: names(&["n1"]),
             probability: 0.02,
+            containing: vec!["shard\":5".into()],
         };
         let kill = Fault::Kill {
             nodes: names(&["n1", "n2"]),
             service: "web".into(),
             restart: true,
+            signal: KillSignal::Terminate,
+        };
+        let full = Fault::DiskFull {
+            nodes: names(&["n1"]),
+            dir: "/data".into(),
+            leave_bytes: 4096,
         };
         let pause = Fault::Pause {
             nodes: names(&["n1"]),
@@ -431,15 +685,23 @@ mod tests {
             &kill,
             &pause,
             &reset,
+            &delay(200, 20),
+            &clock(-5000),
+            &power_loss("/data"),
+            &full,
         ]
         .map(summary)
         .into();
-        insta::assert_snapshot!(lines.join("\n"), @r"
+        insta::assert_snapshot!(lines.join("\n"), @r#"
         packets n1, n2 <-> n4 dropped
         packets n1 -> n4 dropped
-        web on n1, n2 killed with SIGKILL, started again afterwards
+        web on n1, n2 killed with SIGTERM, started again afterwards
         web on n1 stopped with SIGSTOP
-        each data packet n1 -> n4:7700 reset with probability 0.02
-        ");
+        each data packet n1 -> n4:7700 containing shard":5 reset with probability 0.02
+        packets n1 -> n4:7700 held for 200 ms ± 20 ms
+        wall clock of web on n1 set 5000 ms behind
+        power cut off web and its disk /data on n1: data not synced is lost
+        disk /data on n1 filled, 4096 bytes left
+        "#);
     }
 }

@@ -9,10 +9,16 @@ use crate::fault::NodeFault;
 use crate::outcome::NodeOutcome;
 
 /// Version of this protocol; the agent refuses a harness of another version.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest frame body accepted, bytes.
 pub const MAX_FRAME_BYTES: u32 = 16 << 20;
+
+/// Smallest disk an agent makes, MiB.
+pub const SMALLEST_DISK_MIB: u32 = 16;
+
+/// Largest disk an agent makes, MiB.
+pub const LARGEST_DISK_MIB: u32 = 65_536;
 
 /// A request with the number its answer will carry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +66,15 @@ pub enum RequestBody {
     Status {
         /// Its name.
         service: String,
+    },
+    /// Gives the node an ext4 disk of its own, an image in the agent's state directory, mounted at
+    /// `path`. It goes with `StopAll`; with `Heal`, the next `Hello` and the end of the channel once
+    /// nothing uses it.
+    Disk {
+        /// An absolute path without `..`; made if missing, must be empty.
+        path: String,
+        /// Size of the image, MiB, [`SMALLEST_DISK_MIB`] to [`LARGEST_DISK_MIB`].
+        size_mib: u32,
     },
     /// Does everything that takes time before a fault, so that an `Install` with the same fields
     /// strikes within a few milliseconds. Optional; an `Undo` takes it back.
@@ -145,6 +160,8 @@ pub enum ServiceState {
         pid: i32,
         /// The kernel's state letter (`S`, `R`, `T`, ...).
         kernel_state: char,
+        /// Memory in use by all processes of its session, KiB (pages they share count for each).
+        rss_kib: u64,
     },
     /// Its process is gone.
     Dead {
@@ -236,4 +253,10 @@ pub fn is_service_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+/// Whether a disk can be mounted at a path: absolute, not the root, and without `.`, `..` or empty parts.
+pub fn is_disk_path(path: &str) -> bool {
+    path.strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use shakedown_nemesis::fault::{Fault, NodeFault};
+use shakedown_nemesis::fault::{Fault, KillSignal, NodeFault};
 use shakedown_nemesis::outcome::{Evidence, NodeOutcome, Outcome};
 use shakedown_nemesis::plan::{self, Probe};
 use shakedown_nemesis::protocol::{Reply, RequestBody};
@@ -47,6 +47,7 @@ pub(crate) fn resolve(item: &FaultItem, nodes: &BTreeMap<String, Vec<NodeRef>>) 
             nodes: targets(&k.nodes),
             service: k.service.get_ref().clone(),
             restart: k.restart,
+            signal: KillSignal::Kill,
         },
         FaultParameters::Pause(p) => Fault::Pause {
             nodes: targets(&p.nodes),
@@ -57,6 +58,7 @@ pub(crate) fn resolve(item: &FaultItem, nodes: &BTreeMap<String, Vec<NodeRef>>) 
             port: r.port,
             from: r.from.as_ref().map(targets).unwrap_or_default(),
             probability: *r.probability.get_ref(),
+            containing: Vec::new(),
         },
     }
 }
@@ -68,6 +70,10 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::Kill { .. } => "kill",
         Fault::Pause { .. } => "pause",
         Fault::Reset { .. } => "reset",
+        Fault::Delay { .. } => "delay",
+        Fault::Clock { .. } => "clock",
+        Fault::PowerLoss { .. } => "power_loss",
+        Fault::DiskFull { .. } => "disk_full",
     }
 }
 

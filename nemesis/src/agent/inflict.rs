@@ -57,6 +57,7 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
     if ledger::find(lock, order.run, order.fault)?.is_some() {
         return Err(AgentError::FaultInPlace(order.fault.to_owned()));
     }
+    refuse_unsupported(order.order)?;
     let mut prepared = Prepared {
         entry: Entry {
             run: order.run.to_owned(),
@@ -73,7 +74,9 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => {
             prepare_table(&mut prepared, table(order))?;
         }
-        NodeFault::Kill { service, restart } => {
+        NodeFault::Kill {
+            service, restart, ..
+        } => {
             prepared.entry.undo = match running(lock, service)? {
                 Ok(_) => restart_step(service, *restart),
                 Err(_) => Vec::new(),
@@ -84,6 +87,7 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
                 prepared.entry.undo = continue_steps(&leader.tree());
             }
         }
+        _ => {}
     }
     ledger::write(lock, &prepared.entry)?;
     Ok(prepared)
@@ -103,10 +107,11 @@ pub(crate) fn strike(
     } = prepared;
     let outcome = match entry.order.clone() {
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filter(&entry, loader, ordered),
-        NodeFault::Kill { service, restart } => {
-            kill(lock, &mut entry, &service, restart, noop, ordered)
-        }
+        NodeFault::Kill {
+            service, restart, ..
+        } => kill(lock, &mut entry, &service, restart, noop, ordered),
         NodeFault::Pause { service } => pause(lock, &mut entry, &service, noop, ordered),
+        other => refuse_unsupported(&other).map(|()| unreachable!("refused when prepared")),
     };
     let kept = outcome.and_then(|outcome| {
         entry.installed = Some(outcome.clone());
@@ -138,6 +143,7 @@ fn table(order: Order<'_>) -> Option<Table> {
             port,
             from,
             probability,
+            ..
         } => Some(rules::reset(
             &name,
             *port,
@@ -145,7 +151,7 @@ fn table(order: Order<'_>) -> Option<Table> {
             *probability,
             order.management,
         )),
-        NodeFault::Kill { .. } | NodeFault::Pause { .. } => None,
+        _ => None,
     }
 }
 
@@ -338,4 +344,20 @@ fn running(
         outcome: Outcome::Skipped,
         evidence: vec![evidence(format!("service {service}"), seen)],
     }))
+}
+
+fn refuse_unsupported(order: &NodeFault) -> Result<(), AgentError> {
+    let kind = match order {
+        NodeFault::Kill {
+            signal: crate::fault::KillSignal::Terminate,
+            ..
+        } => "kill with SIGTERM",
+        NodeFault::Reset { containing, .. } if !containing.is_empty() => "reset by content",
+        NodeFault::Delay { .. } => "delay",
+        NodeFault::Clock { .. } => "clock",
+        NodeFault::PowerLoss { .. } => "power_loss",
+        NodeFault::DiskFull { .. } => "disk_full",
+        _ => return Ok(()),
+    };
+    Err(AgentError::Refused(format!("{kind}: not supported yet")))
 }

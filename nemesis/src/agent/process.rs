@@ -76,6 +76,15 @@ impl ProcessId {
         }
     }
 
+    /// Memory it has in use, KiB; 0 if it is gone.
+    pub(crate) fn rss_kib(&self) -> u64 {
+        fs::read_to_string(format!("/proc/{}/status", self.pid))
+            .ok()
+            .filter(|_| self.is_alive())
+            .and_then(|status| parse_rss(&status))
+            .unwrap_or(0)
+    }
+
     /// The living processes of the session this process leads, and everything they started, even in
     /// sessions of their own; itself included. Linear in the number of processes on the node.
     pub(crate) fn tree(&self) -> Vec<ProcessId> {
@@ -154,6 +163,14 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// `VmRSS` of /proc/PID/status; kernel threads and zombies have none.
+fn parse_rss(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +183,14 @@ mod tests {
             (stat.state, stat.parent, stat.session, stat.start_ticks),
             ('T', 7, 400, 98765)
         );
+    }
+
+    #[test]
+    fn memory_is_read_from_the_kernels_status_and_absent_for_who_has_none() {
+        assert_eq!(parse_rss("Name:\tx\nVmRSS:\t    9432 kB\n"), Some(9432));
+        assert_eq!(parse_rss("Name:\tkthreadd\n"), None);
+        let me = ProcessId::of(std::process::id().cast_signed()).unwrap();
+        assert!(me.rss_kib() > 100);
     }
 
     #[test]

@@ -150,6 +150,7 @@ impl Agent {
             RequestBody::Status { service } => {
                 Ok(Reply::Service(service::status(&self.state, service)?))
             }
+            RequestBody::Disk { .. } => Err(AgentError::Refused("disk: not supported yet".into())),
             RequestBody::Prepare { fault, order, noop } => {
                 self.in_session(|s| s.prepare(fault, order, *noop))?;
                 Ok(Reply::Done)

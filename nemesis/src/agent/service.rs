@@ -42,9 +42,11 @@ impl Record {
     pub(crate) fn state(&self) -> ServiceState {
         let pid = self.process.pid;
         match self.process.state() {
-            Some(kernel_state) if self.process.is_alive() => {
-                ServiceState::Running { pid, kernel_state }
-            }
+            Some(kernel_state) if self.process.is_alive() => ServiceState::Running {
+                pid,
+                kernel_state,
+                rss_kib: self.process.tree().iter().map(ProcessId::rss_kib).sum(),
+            },
             _ => ServiceState::Dead { pid },
         }
     }

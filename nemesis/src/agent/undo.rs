@@ -242,8 +242,8 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
     });
     match &entry.order {
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filtered(entry, installed),
-        NodeFault::Kill { .. } => Ok(installed),
         NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
+        _ => Ok(installed),
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::fault::{KillSignal, NodeFault};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{Notice, Reply, RequestBody, ServiceState};
 
@@ -75,6 +75,7 @@ fn when_the_agent_is_killed_the_watchdog_starts_the_killed_service_again() {
     let order = NodeFault::Kill {
         service: "web".into(),
         restart: true,
+        signal: KillSignal::Kill,
     };
     agent.install("kill", order);
     agent.signal(Signal::SIGKILL);

@@ -1,6 +1,6 @@
 //! Faults that are prepared first and strike later.
 
-use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::fault::{KillSignal, NodeFault};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::RequestBody;
 
@@ -21,6 +21,7 @@ fn kill() -> NodeFault {
     NodeFault::Kill {
         service: "web".into(),
         restart: true,
+        signal: KillSignal::Kill,
     }
 }
 

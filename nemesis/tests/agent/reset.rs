@@ -17,6 +17,7 @@ fn reset(from: &Node, probability: f64) -> NodeFault {
         port: PORT,
         from: vec![from.ip, from.ipv6],
         probability,
+        containing: vec![],
     }
 }
 
@@ -91,6 +92,7 @@ fn a_reset_spares_other_sources_and_other_ports() {
         port: PORT,
         from: vec!["10.99.0.77".parse().unwrap()],
         probability: 1.0,
+        containing: vec![],
     };
     at_b.install("others", elsewhere);
     assert_eq!(resets(&a, b.ip, 20), 0);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::fault::{KillSignal, NodeFault};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{Reply, RequestBody, Service, ServiceState};
 
@@ -81,6 +81,7 @@ fn kill(restart: bool) -> NodeFault {
     NodeFault::Kill {
         service: "web".into(),
         restart,
+        signal: KillSignal::Kill,
     }
 }
 
