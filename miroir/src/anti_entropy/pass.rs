@@ -11,6 +11,7 @@ use crate::coordinator::{Migration, Patience, Phase};
 use crate::log;
 use crate::peer::{Peer, PeerError, Writer};
 use crate::router::Cluster;
+use crate::wire::message::Origin;
 
 /// How long an unreachable node is tried again, for each comparison.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -137,7 +138,7 @@ async fn compare(
     loop {
         let found = if cluster.config.repairs() {
             let writer = Writer {
-                anti_entropy: true,
+                origin: Origin::AntiEntropy,
                 ..cluster.writer()
             };
             reconcile(index, shard, source, target, writer, Tie::GreaterHash).await

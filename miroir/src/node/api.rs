@@ -17,12 +17,13 @@ use super::store::{Snapshot, Store, StoreError};
 use super::tasks::Tasks;
 use super::translate::{check_index, check_shard, fencing, upserts, write_error};
 use super::writer::{Write, Writer};
-use super::{fingerprint, read};
+use super::{fingerprint, purge, read};
 use crate::wire::document::parse_id;
 use crate::wire::error::ApiError;
 use crate::wire::message::{
-    DeleteBatch, DeleteBatchBody, DeleteByFilter, EntriesRequest, FenceRequest, ORIGIN_HEADER,
-    PageRequest, RETURN_HEADER, TaskSummary, parse_body, parse_filter,
+    ChangeLog, DeleteBatch, DeleteBatchBody, DeleteByFilter, EntriesRequest, ExpireRequest,
+    FenceRequest, Fenced, ORIGIN_HEADER, Origin, PageRequest, PurgeRequest, RETURN_HEADER, Removed,
+    TaskSummary, parse_body, parse_filter,
 };
 
 /// What the handlers share.
@@ -63,6 +64,9 @@ pub(crate) fn routes(node: Node) -> Router {
             get(shard_fingerprint),
         )
         .route("/indexes/{index}/_miroir/entries", post(shard_entries))
+        .route("/indexes/{index}/_miroir/purge", post(purge_tombstones))
+        .route("/indexes/{index}/_miroir/expire", post(expire))
+        .route("/_miroir/changes", get(changes))
         .route("/_miroir/fence", post(fence))
         .with_state(node)
 }
@@ -93,6 +97,7 @@ impl Node {
             ops,
             fencing,
             want_documents: headers.get(RETURN_HEADER).is_some_and(|v| v == "documents"),
+            origin: Origin::of_header(headers.get(ORIGIN_HEADER).and_then(|v| v.to_str().ok())),
         };
         let written = self.writer.write(write).await.map_err(write_error)?;
         let mut task = TaskSummary {
@@ -102,6 +107,7 @@ impl Node {
             kind: kind.to_owned(),
             enqueued_at: jiff::Timestamp::now().to_string(),
             seq: Some(written.seq),
+            stamp: Some(written.stamp),
             ignored: written.effects.iter().filter(|e| !e.applied).count() as u64,
             had: Vec::new(),
             documents: Vec::new(),
@@ -347,8 +353,94 @@ async fn delete_by_filter(
     .await
 }
 
-async fn fence(State(node): State<Node>, body: Body) -> Result<Json<Value>, ApiError> {
+async fn fence(State(node): State<Node>, body: Body) -> Result<Json<Fenced>, ApiError> {
     let request: FenceRequest = parse_body(&body?)?;
     let written = node.writer.fence(request).await.map_err(write_error)?;
-    Ok(Json(json!({"seq": written.seq})))
+    Ok(Json(Fenced {
+        seq: written.seq,
+        stamp: written.stamp,
+    }))
+}
+
+async fn purge_tombstones(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Removed>, ApiError> {
+    let request: PurgeRequest = parse_body(&body?)?;
+    let PurgeRequest {
+        below, before_ms, ..
+    } = request;
+    let find = move |s: &Snapshot, index: &str| purge::tombstones(s, index, request);
+    let op = move |id| Op::Purge {
+        id,
+        below,
+        before_ms,
+    };
+    node.remove(index, &headers, find, op).await
+}
+
+async fn expire(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Removed>, ApiError> {
+    let ExpireRequest { now_ms } = parse_body(&body?)?;
+    let find = move |s: &Snapshot, index: &str| purge::expired(s, index, now_ms);
+    node.remove(index, &headers, find, move |id| Op::Expire { id, now_ms })
+        .await
+}
+
+impl Node {
+    /// Finds what is due and removes it, in batches until nothing is found or nothing applies any more.
+    async fn remove(
+        &self,
+        index: String,
+        headers: &HeaderMap,
+        find: impl Fn(&Snapshot, &str) -> Result<Vec<String>, StoreError> + Clone + Send + 'static,
+        op: impl Fn(String) -> Op,
+    ) -> Result<Json<Removed>, ApiError> {
+        let fencing = fencing(headers)?;
+        let mut removed = 0;
+        loop {
+            let (find, of) = (find.clone(), index.clone());
+            let due = self.read(move |s| find(s, &of)).await?;
+            let last = due.len() < purge::BATCH;
+            if !due.is_empty() {
+                let write = Write {
+                    index: index.clone(),
+                    ops: due.into_iter().map(&op).collect(),
+                    fencing,
+                    want_documents: false,
+                    origin: Origin::Expiry,
+                };
+                let written = self.writer.write(write).await.map_err(write_error)?;
+                removed += written.effects.iter().filter(|e| e.applied).count() as u64;
+            }
+            if last {
+                return Ok(Json(Removed { removed }));
+            }
+        }
+    }
+}
+
+/// Most changes in one answer.
+const MAX_CHANGES: usize = 10_000;
+
+#[derive(Deserialize)]
+struct ChangesQuery {
+    #[serde(default)]
+    from: u64,
+    limit: Option<usize>,
+}
+
+async fn changes(
+    State(node): State<Node>,
+    query: Result<Query<ChangesQuery>, QueryRejection>,
+) -> Result<Json<ChangeLog>, ApiError> {
+    let Query(ChangesQuery { from, limit }) = query?;
+    let limit = limit.unwrap_or(1000).min(MAX_CHANGES);
+    Ok(Json(node.read(move |s| s.changes(from, limit)).await?))
 }

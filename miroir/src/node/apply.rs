@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use redb::{ReadableTable as _, Table, WriteTransaction};
 
+use super::changes::Log;
 use super::record::{Body, Record};
 use super::store::{
-    COUNTS, FENCES, META, META_EPOCH, NO_SHARD, RECORDS, SHARDS, StoreError, redb_error,
+    COUNTS, EXPIRIES, FENCES, META, META_EPOCH, META_STAMP, NO_SHARD, RECORDS, SHARDS, StoreError,
+    redb_error,
 };
-use crate::wire::document::{Document, canonical};
+use crate::wire::document::{Document, canonical, expires_of};
+use crate::wire::message::Origin;
+use crate::wire::stamp::millis_of;
 
 /// One change.
 #[derive(Debug, Clone)]
@@ -25,8 +29,14 @@ pub(crate) enum Op {
     },
     /// Deletes all documents of a shard; without a stamp also its tombstones.
     DeleteShard { shard: u32, stamp: Option<u64> },
-    /// Removes a tombstone made before that time, if it still is one.
-    Purge { id: String, before_ms: u64 },
+    /// Forgets a tombstone with a lower stamp, made before that time, if it still is one.
+    Purge {
+        id: String,
+        below: u64,
+        before_ms: u64,
+    },
+    /// Turns an expired document into a tombstone with the document's own stamp, if it still is expired.
+    Expire { id: String, now_ms: u64 },
 }
 
 /// A document to be written.
@@ -63,27 +73,46 @@ pub(crate) struct Tables<'t> {
     shards: Table<'t, (&'static str, &'static str), u32>,
     counts: Table<'t, (&'static str, u32), u64>,
     fences: Table<'t, (&'static str, u32), u64>,
+    expiries: Table<'t, (&'static str, u64, &'static str), ()>,
     pub(crate) meta: Table<'t, &'static str, u64>,
+    log: Log<'t>,
+    /// Changes of the request under way.
+    changes: Vec<(u64, String, bool)>,
     grown: HashMap<(String, u32), i64>,
+    highest: u64,
     now_ms: u64,
 }
 
 struct Old {
     stamp: u64,
     live: Option<Vec<u8>>,
+    expires_ms: Option<u64>,
     shard: u32,
 }
 
 impl<'t> Tables<'t> {
-    /// Opens the tables; `now_ms` dates new tombstones.
-    pub(crate) fn open(txn: &'t WriteTransaction, now_ms: u64) -> Result<Self, StoreError> {
+    /// Opens the tables; `now_ms` dates new tombstones, `keep` changes stay in the log.
+    pub(crate) fn open(
+        txn: &'t WriteTransaction,
+        now_ms: u64,
+        keep: u64,
+    ) -> Result<Self, StoreError> {
+        let meta = txn.open_table(META).map_err(redb_error)?;
+        let highest = meta
+            .get(META_STAMP)
+            .map_err(redb_error)?
+            .map_or(0, |v| v.value());
         Ok(Tables {
             records: txn.open_table(RECORDS).map_err(redb_error)?,
             shards: txn.open_table(SHARDS).map_err(redb_error)?,
             counts: txn.open_table(COUNTS).map_err(redb_error)?,
             fences: txn.open_table(FENCES).map_err(redb_error)?,
-            meta: txn.open_table(META).map_err(redb_error)?,
+            expiries: txn.open_table(EXPIRIES).map_err(redb_error)?,
+            log: Log::open(txn, &meta, keep)?,
+            meta,
+            changes: Vec::new(),
             grown: HashMap::new(),
+            highest,
             now_ms,
         })
     }
@@ -153,18 +182,42 @@ impl<'t> Tables<'t> {
     }
 
     /// Applies one operation.
-    pub(crate) fn apply(&mut self, index: &str, op: Op) -> Result<Effect, StoreError> {
+    pub(crate) fn apply(
+        &mut self,
+        index: &str,
+        op: Op,
+        origin: Origin,
+    ) -> Result<Effect, StoreError> {
         match op {
-            Op::Put(upsert) => self.upsert(index, upsert, false),
-            Op::Merge(upsert) => self.upsert(index, upsert, true),
+            Op::Put(upsert) => self.upsert(index, upsert, false, origin),
+            Op::Merge(upsert) => self.upsert(index, upsert, true, origin),
             Op::Delete { id, shard, stamp } => self.delete(index, &id, shard, stamp),
             Op::DeleteShard { shard, stamp } => self.delete_shard(index, shard, stamp),
-            Op::Purge { id, before_ms } => self.purge(index, &id, before_ms),
+            Op::Purge {
+                id,
+                below,
+                before_ms,
+            } => self.purge(index, &id, below, before_ms),
+            Op::Expire { id, now_ms } => self.expire(index, &id, now_ms),
         }
     }
 
-    /// Writes back the document counts; the last thing before a commit.
+    /// Ends a request: what it changed becomes one row of the change log.
+    pub(crate) fn log_changes(&mut self, origin: Origin) -> Result<(), StoreError> {
+        self.log.append(origin, std::mem::take(&mut self.changes))
+    }
+
+    /// The highest stamp ever given.
+    pub(crate) fn highest_stamp(&self) -> u64 {
+        self.highest
+    }
+
+    /// Writes back counters; the last thing before a commit.
     pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
+        self.log.finish(&mut self.meta)?;
+        self.meta
+            .insert(META_STAMP, self.highest)
+            .map_err(redb_error)?;
         for ((index, shard), delta) in self.grown.drain() {
             let key = (index.as_str(), shard);
             let count = self
@@ -189,7 +242,13 @@ impl<'t> Tables<'t> {
         }
     }
 
-    fn upsert(&mut self, index: &str, upsert: Upsert, merge: bool) -> Result<Effect, StoreError> {
+    fn upsert(
+        &mut self,
+        index: &str,
+        upsert: Upsert,
+        merge: bool,
+        origin: Origin,
+    ) -> Result<Effect, StoreError> {
         let Upsert {
             id,
             shard,
@@ -198,17 +257,23 @@ impl<'t> Tables<'t> {
         } = upsert;
         let old = self.old(index, &id)?;
         let had = old.as_ref().is_some_and(|o| o.live.is_some());
+        let ignored = Effect {
+            applied: false,
+            had,
+        };
+        #[cfg(feature = "planted-bugs")]
+        let stamped = stamp.filter(|_| !overwrites(origin));
+        #[cfg(not(feature = "planted-bugs"))]
+        let stamped = stamp;
+        let newer = |old: &Old, new| new < old.stamp || (new == old.stamp && old.live.is_none());
         if old
             .as_ref()
-            .zip(stamp)
-            .is_some_and(|(old, new)| new < old.stamp)
+            .zip(stamped)
+            .is_some_and(|(old, new)| newer(old, new))
         {
-            return Ok(Effect {
-                applied: false,
-                had,
-            });
+            return Ok(ignored);
         }
-        let document = match old.as_ref().and_then(|o| o.live.as_deref()) {
+        let document = match old.as_ref().and_then(|o| o.live_at(stamp)) {
             Some(bytes) if merge => {
                 let mut merged = parse(&id, bytes)?;
                 merged.extend(document);
@@ -217,11 +282,27 @@ impl<'t> Tables<'t> {
             _ => document,
         };
         let shard = shard.unwrap_or(NO_SHARD);
+        let expires_ms = expires_of(&document);
         let bytes = canonical(document);
         let record = Record {
             stamp: stamp.unwrap_or(0),
+            expires_ms,
             body: Body::Live(&bytes),
         };
+        // A copy of the same stamp counts only if its content comes later in the order that all nodes share.
+        if origin != Origin::Client
+            && let Some(old) = &old
+            && stamped == Some(old.stamp)
+            && let Some(live) = &old.live
+        {
+            let held = Record {
+                body: Body::Live(live),
+                ..record
+            };
+            if record.hash(&id) <= held.hash(&id) {
+                return Ok(ignored);
+            }
+        }
         self.replace(index, &id, old.as_ref(), shard, record)?;
         Ok(Effect { applied: true, had })
     }
@@ -241,7 +322,8 @@ impl<'t> Tables<'t> {
             }
             return Ok(Effect { applied: had, had });
         };
-        if old.as_ref().is_some_and(|o| stamp < o.stamp) {
+        let newer = |o: &Old| stamp < o.stamp || (stamp == o.stamp && o.live.is_none());
+        if old.as_ref().is_some_and(newer) {
             return Ok(Effect {
                 applied: false,
                 had,
@@ -250,6 +332,7 @@ impl<'t> Tables<'t> {
         let shard = shard.or(old.as_ref().map(|o| o.shard)).unwrap_or(NO_SHARD);
         let record = Record {
             stamp,
+            expires_ms: None,
             body: Body::Deleted(self.now_ms),
         };
         self.replace(index, id, old.as_ref(), shard, record)?;
@@ -279,36 +362,55 @@ impl<'t> Tables<'t> {
         })
     }
 
-    fn purge(&mut self, index: &str, id: &str, before_ms: u64) -> Result<Effect, StoreError> {
-        let expired = match self
+    fn purge(
+        &mut self,
+        index: &str,
+        id: &str,
+        below: u64,
+        before_ms: u64,
+    ) -> Result<Effect, StoreError> {
+        let Some(shard) = self
             .shards
             .get((index, id))
             .map_err(redb_error)?
             .map(|v| v.value())
-        {
-            None => None,
-            Some(shard) => {
-                let bytes = self.records.get((index, shard, id)).map_err(redb_error)?;
-                let record = bytes.as_ref().and_then(|b| Record::decode(b.value()));
-                match record {
-                    Some(Record {
-                        stamp,
-                        body: Body::Deleted(at),
-                    }) if at < before_ms => Some(Old {
-                        stamp,
-                        live: None,
-                        shard,
-                    }),
-                    _ => None,
-                }
-            }
+        else {
+            return Ok(Effect {
+                applied: false,
+                had: false,
+            });
         };
-        if let Some(old) = &expired {
-            self.remove(index, id, old)?;
+        let due = {
+            let bytes = self.records.get((index, shard, id)).map_err(redb_error)?;
+            let record = bytes.as_ref().and_then(|b| Record::decode(b.value()));
+            record.is_some_and(|r| r.is_due(below, before_ms))
+        };
+        if due {
+            self.records
+                .remove((index, shard, id))
+                .map_err(redb_error)?;
+            self.shards.remove((index, id)).map_err(redb_error)?;
         }
         Ok(Effect {
-            applied: expired.is_some(),
+            applied: due,
             had: false,
+        })
+    }
+
+    fn expire(&mut self, index: &str, id: &str, now_ms: u64) -> Result<Effect, StoreError> {
+        let old = self.old(index, id)?;
+        let due = old.filter(|o| o.expires_ms.is_some_and(|at| at <= now_ms));
+        if let Some(old) = &due {
+            let record = Record {
+                stamp: old.stamp,
+                expires_ms: None,
+                body: Body::Deleted(self.now_ms),
+            };
+            self.replace(index, id, Some(old), old.shard, record)?;
+        }
+        Ok(Effect {
+            applied: due.is_some(),
+            had: due.is_some(),
         })
     }
 
@@ -335,6 +437,7 @@ impl<'t> Tables<'t> {
         Ok(Some(Old {
             stamp: record.stamp,
             live,
+            expires_ms: record.expires_ms,
             shard,
         }))
     }
@@ -360,10 +463,19 @@ impl<'t> Tables<'t> {
             .map_err(redb_error)?;
         if let Some(old) = old.filter(|o| o.live.is_some()) {
             self.grow(index, old.shard, -1);
+            self.forget_expiry(index, id, old)?;
         }
         if record.is_live() {
             self.grow(index, shard, 1);
         }
+        if let Some(at_ms) = record.expires_ms {
+            self.expiries
+                .insert((index, at_ms, id), ())
+                .map_err(redb_error)?;
+        }
+        self.highest = self.highest.max(record.stamp);
+        self.changes
+            .push((record.stamp, id.to_owned(), !record.is_live()));
         Ok(())
     }
 
@@ -374,6 +486,16 @@ impl<'t> Tables<'t> {
         self.shards.remove((index, id)).map_err(redb_error)?;
         if old.live.is_some() {
             self.grow(index, old.shard, -1);
+            self.forget_expiry(index, id, old)?;
+        }
+        Ok(())
+    }
+
+    fn forget_expiry(&mut self, index: &str, id: &str, old: &Old) -> Result<(), StoreError> {
+        if let Some(at_ms) = old.expires_ms {
+            self.expiries
+                .remove((index, at_ms, id))
+                .map_err(redb_error)?;
         }
         Ok(())
     }
@@ -383,6 +505,23 @@ impl<'t> Tables<'t> {
     }
 }
 
+impl Old {
+    /// The document, unless it had expired when a write with that stamp was made.
+    fn live_at(&self, stamp: Option<u64>) -> Option<&[u8]> {
+        let expired = self
+            .expires_ms
+            .zip(stamp)
+            .is_some_and(|(at, stamp)| at <= millis_of(stamp));
+        self.live.as_deref().filter(|_| !expired)
+    }
+}
+
+/// The planted bug: copied records replace whatever is there.
+#[cfg(feature = "planted-bugs")]
+fn overwrites(origin: Origin) -> bool {
+    origin == Origin::Copy && crate::planted::planted(crate::planted::Bug::CopyOverwritesNewer)
+}
+
 impl Op {
     /// The shard concerned, where the operation says so.
     fn shard(&self) -> Option<u32> {
@@ -390,7 +529,7 @@ impl Op {
             Op::Put(u) | Op::Merge(u) => u.shard,
             Op::Delete { shard, .. } => *shard,
             Op::DeleteShard { shard, .. } => Some(*shard),
-            Op::Purge { .. } => None,
+            Op::Purge { .. } | Op::Expire { .. } => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod apply;
+mod changes;
 mod fingerprint;
 mod purge;
 mod read;
@@ -35,9 +36,9 @@ pub(crate) struct NodeArgs {
     /// Requests that may wait for the writer; more are refused with 503
     #[arg(long, default_value_t = 8192)]
     queue: usize,
-    /// Seconds for which deletes leave a tombstone
-    #[arg(long, default_value_t = 7 * 24 * 3600)]
-    tombstone_grace_s: u64,
+    /// Changes kept for the change feed
+    #[arg(long, default_value_t = 1_000_000)]
+    keep_changes: u64,
 }
 
 /// Runs a node until it is told to end.
@@ -50,13 +51,8 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         store::Store::open(&path).with_context(|| format!("cannot open {}", path.display()))?,
     );
     let listener = serve::bind(args.listen).await?;
-    let (writer, writing) =
-        writer::start(Arc::clone(&store), args.queue).context("cannot start the writer thread")?;
-    let purging = tokio::spawn(purge::run(
-        Arc::clone(&store),
-        writer.clone(),
-        Duration::from_secs(args.tombstone_grace_s),
-    ));
+    let (writer, writing) = writer::start(Arc::clone(&store), args.queue, args.keep_changes)
+        .context("cannot start the writer thread")?;
     let app = api::routes(api::Node {
         store,
         writer,
@@ -64,8 +60,6 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     });
     let served = serve::serve(listener, app, args.max_body_bytes).await;
     // With the last sender gone the writer commits what it still holds and ends.
-    purging.abort();
-    let _ = purging.await;
     finish(&writing).await;
     served
 }

@@ -1,72 +1,52 @@
-//! Removes tombstones whose grace period is over.
+//! What is due to go: tombstones that every replica holds, and documents whose life has ended.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Bound;
 
-use super::apply::Op;
-use super::record::Body;
-use super::store::{Snapshot, Store, StoreError, redb_error};
-use super::writer::{Write, Writer};
-use crate::log;
+use super::store::{Snapshot, StoreError, redb_error};
+use crate::wire::message::PurgeRequest;
 
-/// Tombstones removed in one go.
-const BATCH: usize = 10_000;
+/// Keys named in one go, so that no transaction grows without bound.
+pub(crate) const BATCH: usize = 5_000;
 
-/// Looks for expired tombstones ten times per grace period, at least hourly and at most once a second.
-pub(crate) async fn run(store: Arc<Store>, writer: Writer, grace: Duration) {
-    let pause = (grace / 10).clamp(Duration::from_secs(1), Duration::from_secs(3600));
-    loop {
-        tokio::time::sleep(pause).await;
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let before_ms = log::wall_ms().saturating_sub(grace_ms);
-        let store = Arc::clone(&store);
-        let found =
-            tokio::task::spawn_blocking(move || expired(&store.snapshot()?, before_ms)).await;
-        let Ok(Ok(found)) = found else {
-            log::warn("looking for expired tombstones failed");
-            continue;
-        };
-        for (index, ids) in found {
-            let ops = ids
-                .into_iter()
-                .map(|id| Op::Purge { id, before_ms })
-                .collect();
-            if writer
-                .write(Write {
-                    index,
-                    ops,
-                    fencing: None,
-                    want_documents: false,
-                })
-                .await
-                .is_err()
-            {
-                log::warn("removing expired tombstones failed");
+/// Tombstones of a shard that may be forgotten.
+pub(crate) fn tombstones(
+    snapshot: &Snapshot,
+    index: &str,
+    request: PurgeRequest,
+) -> Result<Vec<String>, StoreError> {
+    let mut due = Vec::new();
+    let records = snapshot.records()?;
+    let shard = request.shard;
+    for row in records
+        .range((index, shard, "")..(index, shard.saturating_add(1), ""))
+        .map_err(redb_error)?
+    {
+        let (key, value) = row.map_err(redb_error)?;
+        let id = key.value().2;
+        if super::read::decode(id, value.value())?.is_due(request.below, request.before_ms) {
+            due.push(id.to_owned());
+            if due.len() == BATCH {
+                break;
             }
         }
     }
+    Ok(due)
 }
 
-/// Expired tombstones by index.
-fn expired(snapshot: &Snapshot, before_ms: u64) -> Result<Vec<(String, Vec<String>)>, StoreError> {
-    let mut found: Vec<(String, Vec<String>)> = Vec::new();
-    let mut count = 0;
-    let records = snapshot.records()?;
-    for row in records.range::<(&str, u32, &str)>(..).map_err(redb_error)? {
-        let (key, value) = row.map_err(redb_error)?;
-        let (index, _, id) = key.value();
-        let record = super::read::decode(id, value.value())?;
-        if !matches!(record.body, Body::Deleted(at) if at < before_ms) {
-            continue;
-        }
-        match found.last_mut() {
-            Some((last, ids)) if last == index => ids.push(id.to_owned()),
-            _ => found.push((index.to_owned(), vec![id.to_owned()])),
-        }
-        count += 1;
-        if count == BATCH {
-            break;
-        }
+/// Documents that have expired by a time.
+pub(crate) fn expired(
+    snapshot: &Snapshot,
+    index: &str,
+    now_ms: u64,
+) -> Result<Vec<String>, StoreError> {
+    let mut due = Vec::new();
+    let expiries = snapshot.expiries()?;
+    let range: (Bound<(&str, u64, &str)>, Bound<(&str, u64, &str)>) = (
+        Bound::Included((index, 0, "")),
+        Bound::Excluded((index, now_ms.saturating_add(1), "")),
+    );
+    for row in expiries.range(range).map_err(redb_error)?.take(BATCH) {
+        due.push(row.map_err(redb_error)?.0.value().2.to_owned());
     }
-    Ok(found)
+    Ok(due)
 }

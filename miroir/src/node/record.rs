@@ -7,12 +7,15 @@ use crate::wire::message::BUCKETS;
 const HEADER: usize = 9;
 const LIVE: u8 = 0;
 const DELETED: u8 = 1;
+const EXPIRING: u8 = 2;
 
 /// A stored record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
     /// Stamp of the last write; 0 for writes without one.
     pub(crate) stamp: u64,
+    /// When the document expires (milliseconds since 1970), if ever.
+    pub(crate) expires_ms: Option<u64>,
     /// The document in canonical form, or when it was deleted.
     pub(crate) body: Body<'a>,
 }
@@ -33,7 +36,13 @@ impl<'a> Record<'a> {
         bytes.extend_from_slice(&self.stamp.to_le_bytes());
         match self.body {
             Body::Live(document) => {
-                bytes.push(LIVE);
+                match self.expires_ms {
+                    None => bytes.push(LIVE),
+                    Some(at_ms) => {
+                        bytes.push(EXPIRING);
+                        bytes.extend_from_slice(&at_ms.to_le_bytes());
+                    }
+                }
                 bytes.extend_from_slice(document);
             }
             Body::Deleted(at_ms) => {
@@ -48,15 +57,28 @@ impl<'a> Record<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (stamp, rest) = bytes.split_first_chunk::<8>()?;
         let (kind, rest) = rest.split_first()?;
-        let body = match *kind {
-            LIVE => Body::Live(rest),
-            DELETED => Body::Deleted(u64::from_le_bytes(rest.try_into().ok()?)),
+        let (expires_ms, body) = match *kind {
+            LIVE => (None, Body::Live(rest)),
+            DELETED => (
+                None,
+                Body::Deleted(u64::from_le_bytes(rest.try_into().ok()?)),
+            ),
+            EXPIRING => {
+                let (at_ms, rest) = rest.split_first_chunk::<8>()?;
+                (Some(u64::from_le_bytes(*at_ms)), Body::Live(rest))
+            }
             _ => return None,
         };
         Some(Record {
             stamp: u64::from_le_bytes(*stamp),
+            expires_ms,
             body,
         })
+    }
+
+    /// Whether it is a tombstone with a stamp below `below`, made before `before_ms`.
+    pub(crate) fn is_due(&self, below: u64, before_ms: u64) -> bool {
+        self.stamp < below && matches!(self.body, Body::Deleted(at) if at < before_ms)
     }
 
     /// Whether it is a document, not a tombstone.
@@ -95,10 +117,17 @@ mod tests {
         for record in [
             Record {
                 stamp: u64::MAX,
+                expires_ms: None,
+                body: Body::Live(b"{}"),
+            },
+            Record {
+                stamp: 4,
+                expires_ms: Some(99),
                 body: Body::Live(b"{}"),
             },
             Record {
                 stamp: 3,
+                expires_ms: None,
                 body: Body::Deleted(77),
             },
         ] {
@@ -111,6 +140,7 @@ mod tests {
     fn the_hash_sees_key_stamp_kind_and_content_but_not_the_time_of_the_delete() {
         let live = Record {
             stamp: 1,
+            expires_ms: None,
             body: Body::Live(b"{}"),
         };
         let hashes = [
@@ -119,11 +149,13 @@ mod tests {
             Record { stamp: 2, ..live }.hash("a"),
             Record {
                 stamp: 1,
+                expires_ms: None,
                 body: Body::Live(b"[]"),
             }
             .hash("a"),
             Record {
                 stamp: 1,
+                expires_ms: None,
                 body: Body::Deleted(5),
             }
             .hash("a"),
@@ -133,6 +165,7 @@ mod tests {
         }
         let later = Record {
             stamp: 1,
+            expires_ms: None,
             body: Body::Deleted(6),
         };
         assert_eq!(later.hash("a"), hashes[4]);

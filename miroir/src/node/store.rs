@@ -5,6 +5,9 @@ use std::path::Path;
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition};
 use thiserror::Error;
 
+use super::changes;
+use crate::wire::message::ChangeLog;
+
 /// Records by (index, shard, primary key).
 pub(crate) const RECORDS: TableDefinition<(&str, u32, &str), &[u8]> =
     TableDefinition::new("records");
@@ -14,11 +17,17 @@ pub(crate) const SHARDS: TableDefinition<(&str, &str), u32> = TableDefinition::n
 pub(crate) const COUNTS: TableDefinition<(&str, u32), u64> = TableDefinition::new("counts");
 /// Lowest term accepted in writes, by (index, shard).
 pub(crate) const FENCES: TableDefinition<(&str, u32), u64> = TableDefinition::new("fences");
+/// Documents that expire, by (index, time in milliseconds, primary key).
+pub(crate) const EXPIRIES: TableDefinition<(&str, u64, &str), ()> =
+    TableDefinition::new("expiries");
 /// Counters: see the `META_` keys.
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// [`RECORDS`], opened for reading.
 pub(crate) type Records = ReadOnlyTable<(&'static str, u32, &'static str), &'static [u8]>;
+
+/// [`EXPIRIES`], opened for reading.
+pub(crate) type Expiries = ReadOnlyTable<(&'static str, u64, &'static str), ()>;
 
 /// Number of the last commit.
 pub(crate) const META_SEQ: &str = "seq";
@@ -26,6 +35,9 @@ pub(crate) const META_SEQ: &str = "seq";
 pub(crate) const META_TASK: &str = "task";
 /// Lowest router epoch accepted in writes.
 pub(crate) const META_EPOCH: &str = "epoch";
+
+/// Highest stamp ever given.
+pub(crate) const META_STAMP: &str = "stamp";
 
 /// Shard of documents written without one, by plain Meilisearch clients.
 pub(crate) const NO_SHARD: u32 = u32::MAX - 1;
@@ -60,7 +72,9 @@ impl Store {
         txn.open_table(SHARDS).map_err(redb_error)?;
         txn.open_table(COUNTS).map_err(redb_error)?;
         txn.open_table(FENCES).map_err(redb_error)?;
+        txn.open_table(EXPIRIES).map_err(redb_error)?;
         txn.open_table(META).map_err(redb_error)?;
+        changes::create(&txn)?;
         txn.commit().map_err(redb_error)?;
         Ok(Store { database })
     }
@@ -79,9 +93,19 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// A view of the change log.
+    pub(crate) fn changes(&self, after: u64, limit: usize) -> Result<ChangeLog, StoreError> {
+        changes::read(&self.txn, after, limit)
+    }
+
     /// The records.
     pub(crate) fn records(&self) -> Result<Records, StoreError> {
         self.txn.open_table(RECORDS).map_err(redb_error)
+    }
+
+    /// Documents that expire.
+    pub(crate) fn expiries(&self) -> Result<Expiries, StoreError> {
+        self.txn.open_table(EXPIRIES).map_err(redb_error)
     }
 
     /// The shard a key was written to, for live documents and tombstones.

@@ -11,7 +11,7 @@ use super::apply::{Effect, Op, Refusal, Tables};
 use super::store::{META_SEQ, META_TASK, Store, StoreError, redb_error};
 use crate::log;
 use crate::wire::document::Document;
-use crate::wire::message::FenceRequest;
+use crate::wire::message::{FenceRequest, Origin};
 
 /// Operations put into one transaction at most, so that none waits long for its neighbours.
 const MAX_OPS: usize = 8192;
@@ -32,6 +32,8 @@ pub(crate) struct Write {
     pub(crate) fencing: Option<Fencing>,
     /// Whether to answer with the documents as they then are.
     pub(crate) want_documents: bool,
+    /// Who makes it.
+    pub(crate) origin: Origin,
 }
 
 /// A durable write.
@@ -39,6 +41,8 @@ pub(crate) struct Write {
 pub(crate) struct Written {
     pub(crate) seq: u64,
     pub(crate) task: u64,
+    /// The highest stamp the node has ever been given.
+    pub(crate) stamp: u64,
     pub(crate) effects: Vec<Effect>,
     pub(crate) documents: Vec<Option<Document>>,
 }
@@ -94,15 +98,19 @@ impl Writer {
 }
 
 /// Starts the writer thread; it ends when the last [`Writer`] is dropped.
-pub(crate) fn start(store: Arc<Store>, queue: usize) -> std::io::Result<(Writer, JoinHandle<()>)> {
+pub(crate) fn start(
+    store: Arc<Store>,
+    queue: usize,
+    keep_changes: u64,
+) -> std::io::Result<(Writer, JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(queue);
     let thread = std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || run(&store, &receiver))?;
+        .spawn(move || run(&store, &receiver, keep_changes))?;
     Ok((Writer(sender), thread))
 }
 
-fn run(store: &Store, queue: &Receiver<Job>) {
+fn run(store: &Store, queue: &Receiver<Job>, keep_changes: u64) {
     while let Ok(first) = queue.recv() {
         let mut ops = first.ops();
         let mut jobs = vec![first];
@@ -112,13 +120,13 @@ fn run(store: &Store, queue: &Receiver<Job>) {
             ops += job.ops();
             jobs.push(job);
         }
-        commit(store, jobs);
+        commit(store, jobs, keep_changes);
     }
 }
 
-fn commit(store: &Store, jobs: Vec<Job>) {
+fn commit(store: &Store, jobs: Vec<Job>, keep_changes: u64) {
     let (work, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|j| (j.work, j.reply)).unzip();
-    let results = transact(store, work).unwrap_or_else(|e| {
+    let results = transact(store, work, keep_changes).unwrap_or_else(|e| {
         log::warn(&format!("a commit failed: {e}"));
         replies
             .iter()
@@ -134,13 +142,13 @@ fn commit(store: &Store, jobs: Vec<Job>) {
 fn transact(
     store: &Store,
     work: Vec<Work>,
+    keep_changes: u64,
 ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
     let mut txn = store.database.begin_write().map_err(redb_error)?;
-    txn.set_durability(Durability::Immediate)
-        .map_err(redb_error)?;
+    txn.set_durability(durability()).map_err(redb_error)?;
     let mut results = Vec::with_capacity(work.len());
     {
-        let mut tables = Tables::open(&txn, log::wall_ms())?;
+        let mut tables = Tables::open(&txn, log::wall_ms(), keep_changes)?;
         let seq = tables.counter(META_SEQ)? + 1;
         let mut task = tables.counter(META_TASK)?;
         for work in work {
@@ -148,11 +156,13 @@ fn transact(
                 Work::Write(write) => perform(&mut tables, write)?,
                 Work::Fence(fence) => raise(&mut tables, &fence)?,
             };
+            let stamp = tables.highest_stamp();
             results.push(
                 result
                     .map(|(effects, documents)| Written {
                         seq,
                         task,
+                        stamp,
                         effects,
                         documents,
                     })
@@ -166,6 +176,31 @@ fn transact(
     }
     txn.commit().map_err(redb_error)?;
     Ok(results)
+}
+
+/// Answers are sent after the commit, and the commit is on disk by then.
+#[cfg(not(feature = "planted-bugs"))]
+fn durability() -> Durability {
+    Durability::Immediate
+}
+
+/// The planted bug: what is acknowledged reaches the disk once a second only.
+#[cfg(feature = "planted-bugs")]
+fn durability() -> Durability {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    if !crate::planted::planted(crate::planted::Bug::AckBeforeDurable) {
+        return Durability::Immediate;
+    }
+    let mut last = LAST
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if last.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+        *last = Some(Instant::now());
+        return Durability::Immediate;
+    }
+    Durability::None
 }
 
 type Performed = Result<(Vec<Effect>, Vec<Option<Document>>), Refusal>;
@@ -183,7 +218,7 @@ fn perform(tables: &mut Tables<'_>, write: Write) -> Result<Performed, StoreErro
             Op::Put(u) | Op::Merge(u) if write.want_documents => Some(u.id.clone()),
             _ => None,
         };
-        let effect = tables.apply(&write.index, op)?;
+        let effect = tables.apply(&write.index, op, write.origin)?;
         if let Some(id) = id {
             documents.push(if effect.applied {
                 tables.document(&write.index, &id)?
@@ -193,6 +228,7 @@ fn perform(tables: &mut Tables<'_>, write: Write) -> Result<Performed, StoreErro
         }
         effects.push(effect);
     }
+    tables.log_changes(write.origin)?;
     Ok(Ok((effects, documents)))
 }
 

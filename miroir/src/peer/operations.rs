@@ -7,16 +7,16 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use thiserror::Error;
 
 use super::http::{CallError, HttpClient, Request, Response};
 use crate::wire::document::Document;
 use crate::wire::error::ErrorBody;
 use crate::wire::message::{
-    DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, Entries, EntriesRequest, FenceRequest,
-    Fingerprint, ORIGIN_HEADER, Page, PageRequest, RETURN_HEADER, TERM_HEADER, TaskSummary,
-    Tombstone, shard_filter,
+    ChangeLog, DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, Entries, EntriesRequest,
+    ExpireRequest, FenceRequest, Fenced, Fingerprint, ORIGIN_HEADER, Origin, Page, PageRequest,
+    PurgeRequest, RETURN_HEADER, Removed, TERM_HEADER, TaskSummary, Tombstone, shard_filter,
 };
 
 /// A storage node.
@@ -57,7 +57,7 @@ pub(crate) struct Failure {
 pub(crate) struct Writer {
     pub(crate) epoch: u64,
     pub(crate) term: u64,
-    pub(crate) anti_entropy: bool,
+    pub(crate) origin: Origin,
 }
 
 /// Documents and tombstones with their stamps, as they lie on a node.
@@ -189,11 +189,47 @@ impl Peer {
             .map(drop)
     }
 
-    /// Raises fences.
-    pub(crate) async fn fence(&self, fence: &FenceRequest) -> Result<(), PeerError> {
-        self.request::<Value>(Method::POST, "/_miroir/fence", &[], encode(fence))
-            .await
-            .map(drop)
+    /// Raises fences; answers with the highest stamp the node has ever been given.
+    pub(crate) async fn fence(&self, fence: &FenceRequest) -> Result<u64, PeerError> {
+        let fenced: Fenced = self
+            .request(Method::POST, "/_miroir/fence", &[], encode(fence))
+            .await?;
+        Ok(fenced.stamp)
+    }
+
+    /// Forgets tombstones that every replica holds; answers how many.
+    pub(crate) async fn purge(
+        &self,
+        index: &str,
+        request: &PurgeRequest,
+        writer: Writer,
+    ) -> Result<u64, PeerError> {
+        let path = format!("/indexes/{index}/_miroir/purge");
+        let answer: Removed = self
+            .request(Method::POST, &path, &writer.headers(), encode(request))
+            .await?;
+        Ok(answer.removed)
+    }
+
+    /// Turns expired documents into tombstones; answers how many.
+    pub(crate) async fn expire(
+        &self,
+        index: &str,
+        now_ms: u64,
+        writer: Writer,
+    ) -> Result<u64, PeerError> {
+        let path = format!("/indexes/{index}/_miroir/expire");
+        let body = encode(&ExpireRequest { now_ms });
+        let answer: Removed = self
+            .request(Method::POST, &path, &writer.headers(), body)
+            .await?;
+        Ok(answer.removed)
+    }
+
+    /// Reads the change log from a number on.
+    pub(crate) async fn changes(&self, from: u64, limit: usize) -> Result<ChangeLog, PeerError> {
+        let path = format!("/_miroir/changes?from={from}&limit={limit}");
+        self.request(Method::GET, &path, &[], Bytes::new()).await
     }
 
     /// Reads documents and tombstones.
@@ -297,10 +333,10 @@ impl Writer {
                 HeaderValue::from(self.term),
             ),
         ];
-        if self.anti_entropy {
+        if let Some(origin) = self.origin.header() {
             headers.push((
                 HeaderName::from_static(ORIGIN_HEADER),
-                HeaderValue::from_static("antientropy"),
+                HeaderValue::from_static(origin),
             ));
         }
         headers

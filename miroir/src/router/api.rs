@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::read;
 use super::write::{Item, Kind, write};
-use crate::wire::document::{Document, document_id, internal_field, parse_id};
+use crate::wire::document::{Document, EXPIRES, document_id, internal_field, parse_id};
 use crate::wire::error::{ApiError, Outcome};
 use crate::wire::message::{DeleteBatch, PageRequest, TaskSummary, parse_body};
 
@@ -156,6 +156,15 @@ fn documents(cluster: &Cluster, index: &str, body: Body) -> Result<Vec<Item>, Ap
         .into_iter()
         .map(|document| match internal_field(&document) {
             Some(field) => Err(reserved(field)),
+            None if !document
+                .get(EXPIRES)
+                .is_none_or(|v| v.is_null() || v.is_u64()) =>
+            {
+                Err(ApiError::bad_request(
+                    "invalid_document_fields",
+                    format!("`{EXPIRES}` is not a number of milliseconds since 1970"),
+                ))
+            }
             None => Ok(Item {
                 id: document_id(&document)?,
                 document,
@@ -172,6 +181,7 @@ fn accepted(cluster: &Cluster, task: u64, kind: &str) -> Result<Response, ApiErr
         kind: kind.to_owned(),
         enqueued_at: jiff::Timestamp::now().to_string(),
         seq: None,
+        stamp: None,
         ignored: 0,
         had: Vec::new(),
         documents: Vec::new(),

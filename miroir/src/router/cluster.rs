@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::coordinator::{Coordinator, Phase, State, StateStore};
 use crate::log;
 use crate::peer::{Peer, Writer};
-use crate::wire::message::FenceRequest;
+use crate::wire::message::{FenceRequest, Origin};
 
 /// How long start-up waits for nodes to learn of the new epoch. Those missed learn it with the first write.
 const REGISTRATION: Duration = Duration::from_secs(2);
@@ -149,7 +149,7 @@ impl Cluster {
         Writer {
             epoch: self.epoch,
             term: self.table.current().term,
-            anti_entropy: false,
+            origin: Origin::Copy,
         }
     }
 
@@ -169,7 +169,7 @@ impl Cluster {
         }
     }
 
-    /// Tells all nodes that older incarnations of the router are gone.
+    /// Tells all nodes that older incarnations of the router are gone, and learns the highest stamp they were given.
     pub(crate) async fn register_with_nodes(self: &Arc<Self>) {
         let mut calls = tokio::task::JoinSet::new();
         for peer in self.peers.all() {
@@ -182,7 +182,9 @@ impl Cluster {
             });
         }
         while let Some(Ok((name, answer))) = calls.join_next().await {
-            if !matches!(answer, Ok(Ok(()))) {
+            if let Ok(Ok(stamp)) = answer {
+                self.hlc.observe(stamp);
+            } else {
                 log::warn(&format!(
                     "node {name} does not know of epoch {} yet: it could not be reached",
                     self.epoch

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::coordinator::StateStore;
 use crate::log;
+use crate::wire::stamp::at_millis;
 
-/// Bits of the counter. Stamps stay below 2^53, exact in any JSON reader, until the year 2039.
-const COUNTER_BITS: u32 = 12;
 /// Reserved ahead: ten seconds.
-const AHEAD: u64 = 10_000 << COUNTER_BITS;
+const AHEAD_MS: u64 = 10_000;
 
 /// The clock.
 pub(crate) struct Hlc {
@@ -33,6 +32,10 @@ impl Hlc {
 
     /// The next stamp: greater than all before, at least the wall clock.
     pub(crate) fn next(&self, store: &StateStore) -> u64 {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::planted(crate::planted::Bug::WallClock) {
+            return at_millis(log::wall_ms());
+        }
         let stamp = self.advance(log::wall_ms());
         if stamp >= self.reserved.load(Ordering::Acquire) {
             self.reserve(store, stamp);
@@ -42,17 +45,26 @@ impl Hlc {
 
     /// Reserves ahead, so that [`Self::next`] need not; to be called every second or so.
     pub(crate) fn extend(&self, store: &StateStore) {
-        let now = self
-            .last
-            .load(Ordering::Acquire)
-            .max(log::wall_ms() << COUNTER_BITS);
-        if self.reserved.load(Ordering::Acquire) < now + AHEAD / 2 {
+        let now = self.now();
+        if self.reserved.load(Ordering::Acquire) < now + at_millis(AHEAD_MS / 2) {
             self.reserve(store, now);
         }
     }
 
+    /// The time by this clock: the wall clock, or later.
+    pub(crate) fn now(&self) -> u64 {
+        self.last
+            .load(Ordering::Acquire)
+            .max(at_millis(log::wall_ms()))
+    }
+
+    /// Goes on above a stamp that was seen elsewhere: another router may have had a faster clock.
+    pub(crate) fn observe(&self, stamp: u64) {
+        self.last.fetch_max(stamp, Ordering::AcqRel);
+    }
+
     fn advance(&self, wall_ms: u64) -> u64 {
-        let wall = wall_ms << COUNTER_BITS;
+        let wall = at_millis(wall_ms);
         let step = |last: u64| Some(wall.max(last + 1));
         let before = self
             .last
@@ -65,10 +77,10 @@ impl Hlc {
             .reserving
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if stamp + AHEAD / 2 < self.reserved.load(Ordering::Acquire) {
+        if stamp + at_millis(AHEAD_MS / 2) < self.reserved.load(Ordering::Acquire) {
             return;
         }
-        let until = stamp + AHEAD;
+        let until = stamp + at_millis(AHEAD_MS);
         store.reserve_stamps(until);
         self.reserved.store(until, Ordering::Release);
     }
@@ -84,9 +96,18 @@ mod tests {
         let first = clock.advance(1000);
         let second = clock.advance(10);
         let third = clock.advance(1001);
-        assert_eq!(first, 1000 << COUNTER_BITS);
+        assert_eq!(first, at_millis(1000));
         assert_eq!(second, first + 1);
-        assert_eq!(third, 1001 << COUNTER_BITS);
+        assert_eq!(third, at_millis(1001));
+    }
+
+    #[test]
+    fn stamps_increase_above_what_another_clock_has_handed_out() {
+        let clock = Hlc::new(0);
+        clock.observe(at_millis(5000) + 7);
+        assert_eq!(clock.advance(1000), at_millis(5000) + 8);
+        clock.observe(3);
+        assert!(clock.advance(1000) > at_millis(5000) + 8);
     }
 
     #[test]

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::cluster::Cluster;
 use crate::peer::Peer;
 use crate::routing::shard_of;
-use crate::wire::document::{Document, PRIMARY_KEY, parse_id, stamp_of, strip_internal};
+use crate::wire::document::{
+    Document, PRIMARY_KEY, is_expired, parse_id, stamp_of, strip_internal,
+};
 use crate::wire::error::ApiError;
+use crate::wire::stamp::millis_of;
 
 /// Keys with the same owners.
 type Group<'a> = (&'a [Arc<Peer>], Vec<String>);
@@ -35,7 +38,9 @@ pub(crate) async fn by_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<Docu
     for (owners, ids) in groups.into_values() {
         read_group(cluster, owners, &ids, &mut found).await?;
     }
+    let now_ms = millis_of(cluster.hlc.now());
     let documents = ids.iter().filter_map(|id| found.remove(id)?.1);
+    let documents = documents.filter(|d| !is_expired(d, now_ms));
     Ok(documents
         .map(|mut d| {
             strip_internal(&mut d);

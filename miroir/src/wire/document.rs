@@ -14,6 +14,8 @@ pub(crate) const INTERNAL_PREFIX: &str = "_miroir_";
 pub(crate) const SHARD: &str = "_miroir_shard";
 /// The hybrid logical clock value of a document's last write.
 pub(crate) const STAMP: &str = "_miroir_updated_at";
+/// When a document expires: milliseconds since 1970. The one internal field that clients may set.
+pub(crate) const EXPIRES: &str = "_miroir_expires_at";
 
 /// Why a value cannot be a primary key.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub(crate) fn internal_field(document: &Document) -> Option<&str> {
     document
         .keys()
         .map(String::as_str)
-        .find(|name| name.starts_with(INTERNAL_PREFIX))
+        .find(|name| name.starts_with(INTERNAL_PREFIX) && *name != EXPIRES)
 }
 
 /// Removes all fields that clients must not see.
@@ -64,6 +66,16 @@ pub(crate) fn strip_internal(document: &mut Document) {
 /// The stamp a document carries; 0 for one that was written without.
 pub(crate) fn stamp_of(document: &Document) -> u64 {
     document.get(STAMP).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// When the document expires, in milliseconds since 1970; `None` for never.
+pub(crate) fn expires_of(document: &Document) -> Option<u64> {
+    document.get(EXPIRES).and_then(Value::as_u64)
+}
+
+/// Whether the document has expired at a time in milliseconds since 1970.
+pub(crate) fn is_expired(document: &Document, now_ms: u64) -> bool {
+    expires_of(document).is_some_and(|at| at <= now_ms)
 }
 
 /// The document as bytes that are equal for equal documents: no white space, keys sorted at every depth.

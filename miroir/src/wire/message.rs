@@ -11,10 +11,46 @@ use super::error::ApiError;
 pub(crate) const EPOCH_HEADER: &str = "x-miroir-epoch";
 /// Request header: routing term a write was admitted under. Fenced shards refuse older ones.
 pub(crate) const TERM_HEADER: &str = "x-miroir-term";
-/// Request header: who made a write, when it was not a client (`antientropy`).
+/// Request header: who made a write, when it was not a client: the name of an [`Origin`].
 pub(crate) const ORIGIN_HEADER: &str = "x-miroir-origin";
 /// Request header: `documents` asks a write to answer with the documents as they now are.
 pub(crate) const RETURN_HEADER: &str = "x-miroir-return";
+
+/// Who made a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// A client, through the router or directly.
+    Client,
+    /// A migration: background copy, delta pass, clean-up.
+    Copy,
+    /// A repair.
+    AntiEntropy,
+    /// The end of a document's life as its client has set it.
+    Expiry,
+}
+
+impl Origin {
+    /// Its name in the header; clients send none.
+    pub(crate) fn header(self) -> Option<&'static str> {
+        match self {
+            Origin::Client => None,
+            Origin::Copy => Some("copy"),
+            Origin::AntiEntropy => Some("antientropy"),
+            Origin::Expiry => Some("expiry"),
+        }
+    }
+
+    /// The origin a header names; unknown names are clients'.
+    pub(crate) fn of_header(name: Option<&str>) -> Self {
+        match name {
+            Some("copy") => Origin::Copy,
+            Some("antientropy") => Origin::AntiEntropy,
+            Some("expiry") => Origin::Expiry,
+            _ => Origin::Client,
+        }
+    }
+}
 
 /// Parses a JSON body, with Meilisearch's error for malformed ones.
 pub(crate) fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
@@ -40,6 +76,9 @@ pub(crate) struct TaskSummary {
     /// Number of the commit that made the write durable (nodes only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seq: Option<u64>,
+    /// The highest stamp the node has ever been given (nodes only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stamp: Option<u64>,
     /// Operations ignored because the node holds something newer (nodes only).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) ignored: u64,
@@ -180,6 +219,72 @@ pub(crate) struct FenceRequest {
     pub(crate) shards: Vec<u32>,
     /// The term.
     pub(crate) term: u64,
+}
+
+/// What a node answers to a fence.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Fenced {
+    /// Commit that made it durable.
+    pub(crate) seq: u64,
+    /// The highest stamp the node has ever been given.
+    pub(crate) stamp: u64,
+}
+
+/// Asks a node to forget tombstones that every replica is known to hold.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PurgeRequest {
+    /// Their shard.
+    pub(crate) shard: u32,
+    /// Only those with a lower stamp.
+    pub(crate) below: u64,
+    /// Only those made before, by the node's wall clock (milliseconds since 1970).
+    pub(crate) before_ms: u64,
+}
+
+/// Asks a node to turn documents that have expired into tombstones.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpireRequest {
+    /// By this time (milliseconds since 1970).
+    pub(crate) now_ms: u64,
+}
+
+/// How many records a request has removed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Removed {
+    /// So many.
+    pub(crate) removed: u64,
+}
+
+/// One change of a node's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    /// Its number in the log, increasing.
+    pub(crate) number: u64,
+    /// Stamp of the write.
+    pub(crate) stamp: u64,
+    /// Primary key.
+    pub(crate) id: String,
+    /// Whether the document was deleted.
+    pub(crate) deleted: bool,
+    /// Who made the write.
+    pub(crate) origin: Origin,
+}
+
+/// A part of a node's change log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ChangeLog {
+    /// Identity of the log: another one after the node's data was lost.
+    pub(crate) log: u64,
+    /// The lowest number still kept.
+    pub(crate) first: u64,
+    /// Changes in the order of the log.
+    pub(crate) changes: Vec<Change>,
+    /// Number to go on with.
+    pub(crate) next: u64,
+    /// Whether there are more.
+    pub(crate) more: bool,
 }
 
 /// Number of buckets a shard's keys are hashed into.

@@ -4,3 +4,4 @@ pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod message;
 pub(crate) mod serve;
+pub(crate) mod stamp;
