@@ -69,6 +69,8 @@ async fn writes_that_fail_on_the_new_owner_are_completed_by_the_delta_pass() {
         .post("/_miroir/migrations/1/cutover", json!({}))
         .await;
     cluster.router.wait_for_phase("complete");
+    // NEW serves reads now.
+    proxy.reset_share(0);
     known.merge(load.end().await);
     assert!(
         cluster.router.wait_for_event("delta_done")["copied"]
