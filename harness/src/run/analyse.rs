@@ -141,7 +141,7 @@ fn bad_keys(loss: &LossReport) -> BTreeSet<i64> {
 
 fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> {
     let spec = input.system.predict.as_ref()?;
-    let service = input.system.service(&spec.service)?;
+    let mut services = input.system.services(&spec.service);
     let nodes = std::fs::read_dir(input.dir.join("nodes")).ok()?;
     let mut records: Vec<PathBuf> = nodes
         .flatten()
@@ -149,7 +149,8 @@ fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> 
         .filter(|path| path.is_file())
         .collect();
     records.sort();
-    if records.is_empty() || !service.keep.iter().any(|kept| spec.files.contains(kept)) {
+    let kept = services.any(|s| s.keep.iter().any(|kept| spec.files.contains(kept)));
+    if records.is_empty() || !kept {
         return None;
     }
     Some(command::predict(

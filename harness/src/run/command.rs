@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use shakedown_checker::rate::Rate;
@@ -10,12 +11,12 @@ use shakedown_reports::results::Explained;
 use super::deploy::{DeployError, Deployment};
 use super::fleet::Fleet;
 use crate::control::{Output, quote};
-use crate::system::{CommandSpec, PredictSpec, TemplateContext};
+use crate::system::{CommandSpec, NodeRef, PredictSpec, TemplateContext};
 
 /// Keys listed at most in an explanation.
 const KEYS_LISTED: usize = 100;
 
-/// Runs a command of the system file on the first node of its role. Returns the command line, too.
+/// Runs a command of the system file on the node it names.
 ///
 /// # Errors
 /// If the template cannot be filled in or SSH fails; a non-zero exit status is not an error.
@@ -23,29 +24,33 @@ pub(crate) async fn run(
     fleet: &Fleet,
     deployment: &Deployment,
     spec: &CommandSpec,
-    with: &BTreeMap<String, String>,
-) -> Result<(String, Output), DeployError> {
-    let node = deployment
-        .context()
-        .nodes
-        .get(&spec.on)
-        .and_then(|nodes| nodes.first())
-        .ok_or_else(|| super::fleet::FleetError::NoSuchNode(format!("(role {})", spec.on)))?;
+) -> Result<Output, DeployError> {
+    let node = deployment.node_at(&spec.on)?;
     let context = TemplateContext {
-        with: with.clone(),
         node: Some(node.clone()),
         ..deployment.context().clone()
     };
     let argv = context.fill_argv(&spec.argv)?;
+    let (_, output) = run_on(fleet, node, &argv, spec.within.0).await?;
+    Ok(output)
+}
+
+/// Runs a command on a node. Returns the command line, too.
+///
+/// # Errors
+/// If SSH fails; a non-zero exit status is not an error.
+pub(crate) async fn run_on(
+    fleet: &Fleet,
+    node: &NodeRef,
+    argv: &[String],
+    within: Duration,
+) -> Result<(String, Output), DeployError> {
     let command = argv
         .iter()
         .map(|word| quote(word))
         .collect::<Vec<_>>()
         .join(" ");
-    let output = fleet
-        .node(&node.name)?
-        .exec_within(&command, spec.within.0)
-        .await?;
+    let output = fleet.node(&node.name)?.exec_within(&command, within).await?;
     Ok((command, output))
 }
 

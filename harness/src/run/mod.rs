@@ -1,5 +1,6 @@
 //! Running scenarios one after the other on one set of nodes, and writing down what came of it.
 
+mod act;
 mod analyse;
 mod command;
 mod conduct;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use shakedown_checker::UNTIL_KEY;
 use shakedown_checker::history::{Observation, ObservationWriter, Placement, Seen};
-use shakedown_reports::results::{ActionResult, Span};
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::documents::final_read::{FinalReadConfig, FinalReader};
 use shakedown_workloads::documents::http::{HttpClients, HttpConfig, HttpConfigError};
@@ -15,17 +14,14 @@ use shakedown_workloads::duration::HumanDuration;
 use shakedown_workloads::load::{LoadError, StageSummary, drive};
 use shakedown_workloads::sink::EventSink;
 use shakedown_workloads::stop::StopSignal;
+use tokio::net::TcpStream;
 
-use super::command;
-use super::deploy::{DeployError, Deployment};
-use super::faults::Nemesis;
-use super::fleet::Fleet;
-use crate::control::Status;
-use crate::scenario::Scenario;
+use super::deploy::Deployment;
+use super::faults::{self, Nemesis, PreparedFault};
+use super::fleet::{Fleet, FleetError};
+use crate::scenario::{Names, Scenario};
 use crate::system::{ClientSpec, NodeRef, System};
 
-/// Output of an action kept in the results, bytes.
-const OUTPUT_KEPT: usize = 4096;
 /// A connection that takes longer is given up: the operation then certainly failed.
 const CONNECT_TIMEOUT: HumanDuration = HumanDuration::from_secs(2);
 
@@ -133,36 +129,14 @@ impl Scene {
         .await
     }
 
-    /// Runs an operator action.
-    pub(crate) async fn act(&self, action: usize) -> Result<ActionResult, DeployError> {
-        let item = &self.scenario.action[action];
-        let spec = &self.system.action[item.run.get_ref()];
-        let start_ns = self.clock.now_ns();
-        let (command, output) =
-            command::run(&self.fleet, &self.deployment, spec, &item.with).await?;
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.push_str(&String::from_utf8_lossy(&output.stderr));
-        let as_expected = match &item.fails_with {
-            Some(expected) => !output.success() && text.contains(expected),
-            None => output.success(),
-        };
-        let kept = text.floor_char_boundary(OUTPUT_KEPT);
-        text.truncate(kept);
-        Ok(ActionResult {
-            span: Span {
-                name: item.name.get_ref().clone(),
-                start_ns,
-                end_ns: self.clock.now_ns(),
-            },
-            command,
-            exit_status: match output.status {
-                Status::Exited(status) => status,
-                // As a shell reports a command that a signal ended.
-                Status::Signalled(_) => 128,
-            },
-            output: text,
-            as_expected,
-        })
+    /// Works out a fault on this cluster and has the agents prepare it.
+    pub(crate) async fn prepare_fault(&self, fault: usize) -> Result<PreparedFault, FleetError> {
+        let item = &self.scenario.fault[fault];
+        let context = self.deployment.context();
+        let fault = faults::resolve(item, &context.nodes, self.deployment.root());
+        self.nemesis
+            .prepare(&self.fleet, item.name.get_ref(), fault)
+            .await
     }
 
     /// Reads the whole state, through the front door and from each store.
@@ -188,7 +162,7 @@ impl Scene {
             .iter()
             .flat_map(|role| nodes.get(role).into_iter().flatten())
             .collect();
-        let mut sources = vec![role.clone()];
+        let mut sources = vec![role.0.join(", ")];
         sources.extend(store_nodes.iter().map(|node| node.name.clone()));
         let metadata = BTreeMap::from([
             ("checkpoint".to_owned(), name.to_owned()),
@@ -196,9 +170,8 @@ impl Scene {
         ]);
         let mut writer =
             ObservationWriter::create(&path, &sources, &metadata).map_err(|e| failed(&e))?;
-        let front = base_urls(nodes, role, *port)
-            .into_iter()
-            .next()
+        let front = open_front(&base_urls(nodes, role, *port))
+            .await
             .ok_or_else(|| failed(&"no front door"))?;
         self.reader
             .routed(0, &front, &self.keys.keys(), |row| writer.append(&row))
@@ -246,11 +219,23 @@ impl Scene {
     }
 }
 
-fn base_urls(nodes: &BTreeMap<String, Vec<NodeRef>>, role: &str, port: u16) -> Vec<String> {
-    nodes
-        .get(role)
-        .into_iter()
-        .flatten()
+fn base_urls(nodes: &BTreeMap<String, Vec<NodeRef>>, roles: &Names, port: u16) -> Vec<String> {
+    roles
+        .0
+        .iter()
+        .flat_map(|role| nodes.get(role).into_iter().flatten())
         .map(|node| format!("http://{}:{port}", node.address))
         .collect()
+}
+
+/// The first front node that takes connections, or the first of all, so that what is wrong shows in the read.
+async fn open_front(urls: &[String]) -> Option<String> {
+    for url in urls {
+        let address = url.trim_start_matches("http://").to_owned();
+        let connected = TcpStream::connect(address);
+        if let Ok(Ok(_)) = tokio::time::timeout(CONNECT_TIMEOUT.0, connected).await {
+            return Some(url.clone());
+        }
+    }
+    urls.first().cloned()
 }

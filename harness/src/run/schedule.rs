@@ -6,6 +6,11 @@ use shakedown_workloads::duration::HumanDuration;
 
 use crate::scenario::{Names, Scenario, Trigger};
 
+/// The lane of phases.
+pub(crate) const PHASE: &str = "phase";
+/// Shortest time between two faults of a storm, should the first have taken longer than it was to.
+const RECOVERY: HumanDuration = HumanDuration::from_secs(1);
+
 /// An item by its place in the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -48,13 +53,15 @@ struct Entry {
     name: String,
     when: Trigger,
     end: End,
+    /// Begins only when this has ended, and some time has passed.
+    alone_after: Option<(String, HumanDuration)>,
     state: State,
 }
 
 /// The schedule of one scenario run.
 pub(crate) struct Schedule {
     entries: Vec<Entry>,
-    /// When things happened, nanoseconds: `NAME.start`, `NAME`, `phase NAME`.
+    /// When things happened, nanoseconds: `NAME.start`, `NAME`, `mark LANE NAME`.
     facts: HashMap<String, u64>,
     /// When a number of operations was first seen reached.
     ops_reached: HashMap<u64, u64>,
@@ -70,6 +77,7 @@ impl Schedule {
                 name,
                 when,
                 end,
+                alone_after: None,
                 state: State::Waiting,
             });
         };
@@ -102,6 +110,12 @@ impl Schedule {
                 End::Own,
             );
         }
+        for fault in &scenario.fault {
+            let entry = entries.iter_mut().find(|e| e.name == *fault.name.get_ref());
+            if let (Some(entry), Some(before)) = (entry, &fault.alone_after) {
+                entry.alone_after = Some((before.clone(), RECOVERY));
+            }
+        }
         Schedule {
             entries,
             facts: HashMap::new(),
@@ -119,9 +133,9 @@ impl Schedule {
         self.set(item, State::Ended, "", now_ns);
     }
 
-    /// The system has entered a phase; only the first time counts.
-    pub(crate) fn phase(&mut self, phase: &str, now_ns: u64) {
-        self.facts.entry(format!("phase {phase}")).or_insert(now_ns);
+    /// A name has appeared in a lane of the system's log; only the first time counts.
+    pub(crate) fn mark(&mut self, lane: &str, name: &str, now_ns: u64) {
+        (self.facts.entry(mark_fact(lane, name))).or_insert(now_ns);
     }
 
     fn set(&mut self, item: Item, state: State, suffix: &str, now_ns: u64) {
@@ -142,13 +156,22 @@ impl Schedule {
         let mut wake: Option<u64> = None;
         for entry in &mut self.entries {
             let due_ns = match (entry.state, &entry.end) {
-                (State::Waiting, _) => fires(
-                    &entry.when,
-                    &self.facts,
-                    &mut self.ops_reached,
-                    now_ns,
-                    operations,
-                ),
+                (State::Waiting, _) => {
+                    let fired_ns = fires(
+                        &entry.when,
+                        &self.facts,
+                        &mut self.ops_reached,
+                        now_ns,
+                        operations,
+                    );
+                    let alone_ns = match &entry.alone_after {
+                        Some((before, pause)) => {
+                            (self.facts.get(before)).map(|ended| ended + pause.as_nanos())
+                        }
+                        None => Some(0),
+                    };
+                    fired_ns.zip(alone_ns).map(|(fired, alone)| fired.max(alone))
+                }
                 (State::Running, End::Until(trigger)) => fires(
                     trigger,
                     &self.facts,
@@ -252,7 +275,9 @@ fn fires(
     } else if let Some(after) = &trigger.after {
         latest(after.get_ref(), facts)?
     } else if let Some(phase) = &trigger.phase {
-        *facts.get(&format!("phase {}", phase.get_ref()))?
+        *facts.get(&mark_fact(PHASE, phase.get_ref()))?
+    } else if let Some(mark) = &trigger.mark {
+        *facts.get(&mark_fact(&mark.get_ref().lane, &mark.get_ref().name))?
     } else {
         let target = trigger
             .after_ops
@@ -263,6 +288,10 @@ fn fires(
         *ops_reached.entry(target).or_insert(now_ns)
     };
     Some(condition_ns + trigger.delay.map_or(0, HumanDuration::as_nanos))
+}
+
+fn mark_fact(lane: &str, name: &str) -> String {
+    format!("mark {lane} {name}")
 }
 
 fn latest(after: &Names, facts: &HashMap<String, u64>) -> Option<u64> {
@@ -290,7 +319,8 @@ mod tests {
         let tail = "\n[expect]\nloss = \"none\"\nwrites_at_least = 1\n";
         let catalogue = Catalogue::embedded().unwrap();
         let text = format!("{head}{items}{tail}");
-        Schedule::new(&Scenario::parse("test.toml", &text, &catalogue.systems).unwrap())
+        let scenario = Scenario::parse("test.toml", &text, &catalogue.systems).unwrap();
+        Schedule::new(&scenario.expanded(1, None).0)
     }
 
     const LOAD: &str =
@@ -334,7 +364,7 @@ mod tests {
         schedule.ended(Item::Load(0), SECOND);
         assert!(!schedule.finished());
         assert_eq!(schedule.unfinished(), ["cutover"]);
-        schedule.phase("cutover_begin", 2 * SECOND);
+        schedule.mark(PHASE, "cutover_begin", 2 * SECOND);
         assert_eq!(
             schedule.due(2 * SECOND, 0).0,
             vec![Step::Begin(Item::Action(0))]
@@ -351,5 +381,31 @@ mod tests {
         assert_eq!(schedule.due(5 * SECOND, 500).1, Some(6 * SECOND));
         schedule.due(6 * SECOND, 501);
         assert!(!schedule.watches_operations());
+    }
+
+    #[test]
+    fn a_mark_in_the_log_fires_and_one_of_another_lane_does_not() {
+        let mut schedule = schedule(&format!(
+            "{LOAD}\n[[action]]\nname = \"go\"\nrun = \"cutover\"\nwhen = {{ mark = {{ lane = \"recovered\", name = \"x\" }} }}\n"
+        ));
+        schedule.mark(PHASE, "x", 1);
+        assert_eq!(schedule.due(2, 0).0, vec![]);
+        schedule.mark("recovered", "x", 3);
+        assert_eq!(schedule.due(4, 0).0, vec![Step::Begin(Item::Action(0))]);
+    }
+
+    #[test]
+    fn a_fault_of_a_storm_waits_for_the_one_before_it() {
+        let mut schedule = schedule(&format!(
+            "{LOAD}\n[[storm]]\nname = \"s\"\nwhen = {{ at = \"0s\" }}\nfor = \"9s\"\nevery = \"3s\"\nhold = \"1s\"\n[[storm.fault]]\nweight = 1\npause = {{ nodes = \"store\", service = \"node\" }}\n"
+        ));
+        let (first, second) = (Item::Fault(0), Item::Fault(1));
+        assert!(schedule.due(3 * SECOND, 0).0.contains(&Step::Begin(first)));
+        schedule.began(first, 3 * SECOND);
+        let late = schedule.due(20 * SECOND, 0).0;
+        assert_eq!(late, vec![Step::End(first)], "the second waits");
+        schedule.ended(first, 20 * SECOND);
+        assert_eq!(schedule.due(20 * SECOND, 0), (vec![], Some(21 * SECOND)));
+        assert_eq!(schedule.due(21 * SECOND, 0).0, vec![Step::Begin(second)]);
     }
 }

@@ -3,16 +3,20 @@
 //! Nothing outside these files (and the system's own crate, if it has one) knows any system by name.
 //! See `docs/adding_a_system.md`.
 
+mod action;
 mod template;
+mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use shakedown_reports::results::{Audience, Recommendation, SystemNotes};
 use shakedown_workloads::duration::HumanDuration;
+use toml::Spanned;
 
-use crate::scenario::ScenarioError;
+use crate::scenario::{Names, ScenarioError, toml_at};
 
+pub use action::{ActionSpec, CommandSpec, CopySpec, Deed, GaugeSpec};
 pub use template::{NodeRef, TemplateContext, TemplateError};
 
 /// The embedded system files.
@@ -47,7 +51,10 @@ pub struct System {
     pub client: ClientSpec,
     /// What an operator can do.
     #[serde(default)]
-    pub action: BTreeMap<String, CommandSpec>,
+    pub action: BTreeMap<String, ActionSpec>,
+    /// Values read again and again while a scenario runs.
+    #[serde(default)]
+    pub gauge: Vec<GaugeSpec>,
     /// Prints, from the system's own records, which documents must be lost without its safety net.
     pub predict: Option<PredictSpec>,
     /// Prints how long writes waited.
@@ -92,10 +99,13 @@ pub struct RecommendationSpec {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// Its name, for faults and logs.
-    pub name: String,
+    /// Its name, for faults and logs. Several tables may have one name, for different roles.
+    pub name: Spanned<String>,
     /// Runs on nodes of these roles.
     pub roles: Vec<String>,
+    /// Whether it is started before a scenario begins; if not, an action can start it.
+    #[serde(default = "yes")]
+    pub autostart: bool,
     /// Program and arguments (templates).
     pub argv: Vec<String>,
     /// Environment (templates).
@@ -113,6 +123,10 @@ pub struct ServiceSpec {
     pub keep: Vec<String>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// A log line that means something.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,20 +135,9 @@ pub struct EventRule {
     pub lane: String,
     /// In this service's log.
     pub service: String,
-    /// Regular expression with a group `name`.
-    pub pattern: String,
-}
-
-/// A command run on the first node of a role.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CommandSpec {
-    /// The role.
-    pub on: String,
-    /// Program and arguments (templates; `with.NAME` are the scenario's arguments).
-    pub argv: Vec<String>,
-    /// Time it has.
-    pub within: HumanDuration,
+    /// Regular expression with a group `name`. If a group `of` matches, too, the name is where that
+    /// member (a shard, say) now stands.
+    pub pattern: Spanned<String>,
 }
 
 /// A command that prints, as JSON, how long writes waited for a cutover.
@@ -171,8 +174,8 @@ pub struct PredictSpec {
 pub enum ClientSpec {
     /// JSON documents over HTTP, as in Meilisearch.
     DocumentsHttp {
-        /// Role of the nodes clients speak to.
-        role: String,
+        /// Roles of the nodes clients speak to; a process goes on with the next when one does not answer.
+        role: Names,
         /// Their port.
         port: u16,
         /// Index written to.
@@ -198,8 +201,20 @@ impl System {
     pub fn embedded() -> Result<Vec<System>, ScenarioError> {
         EMBEDDED
             .iter()
-            .map(|(name, text)| crate::scenario::toml_at(&format!("embedded:{name}.toml"), text))
+            .map(|(name, text)| System::parse(&format!("embedded:{name}.toml"), text))
             .collect()
+    }
+
+    /// Parses and validates a system file.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Malformed`], with the place.
+    pub fn parse(file: &str, text: &str) -> Result<System, ScenarioError> {
+        let system: System = toml_at(file, text)?;
+        system
+            .validate()
+            .map_err(|problem| ScenarioError::at(file, text, problem.span, problem.message))?;
+        Ok(system)
     }
 
     /// Every role some service runs in.
@@ -230,8 +245,8 @@ impl System {
         }
     }
 
-    /// The service of that name.
-    pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
-        self.service.iter().find(|s| s.name == name)
+    /// The services of that name, of different roles.
+    pub fn services<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ServiceSpec> {
+        self.service.iter().filter(move |s| s.name.get_ref() == name)
     }
 }

@@ -1,0 +1,272 @@
+//! Putting a system on the nodes, and taking it away again.
+
+mod records;
+mod start;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use futures_util::future::{join_all, try_join_all};
+use shakedown_nemesis::protocol::RequestBody;
+
+use super::fleet::{Fleet, FleetError};
+use crate::control::ControlError;
+use crate::plan::Plan;
+use crate::system::{NodeRef, ServiceSpec, System, TemplateContext, TemplateError};
+
+/// Holds the directories of runs on a node.
+const WORK: &str = "/var/lib/shakedown/deploy";
+/// Holds the logs of services on a node: never on a disk that a fault breaks.
+const LOGS: &str = "/var/lib/shakedown/logs";
+/// Patience with SIGTERM before SIGKILL.
+const STOP_PATIENCE_MS: u64 = 3000;
+
+/// Why the system could not be put on its nodes.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A template of the system file.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// SSH.
+    #[error(transparent)]
+    Remote(#[from] ControlError),
+    /// An agent.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// A service did not become ready.
+    #[error(transparent)]
+    NotReady(Box<NotReady>),
+    /// An action names a service that does not run there.
+    #[error("no service `{service}` for node `{node}` in the system file")]
+    NoService {
+        /// The service.
+        service: String,
+        /// The node.
+        node: String,
+    },
+    /// A file could not be copied from node to node.
+    #[error("copy {from} -> {to}: {reason}")]
+    Copy {
+        /// Where from.
+        from: String,
+        /// Where to.
+        to: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A program to upload is not there.
+    #[error(
+        "no program `{name}` beside {exe}; build it (`make build`) or name it with `--binary {name}=PATH`"
+    )]
+    NoBinary {
+        /// The program.
+        name: String,
+        /// This executable.
+        exe: String,
+    },
+}
+
+/// A service that did not become ready in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} on {node}: {url} did not answer 200 within {within}: {last}\n{log}")]
+pub struct NotReady {
+    service: String,
+    node: String,
+    /// What was asked.
+    url: String,
+    /// The time it had.
+    within: String,
+    /// The last answer, or that the process is gone.
+    last: String,
+    /// The end of its log.
+    log: String,
+}
+
+/// A service on a node.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) spec: ServiceSpec,
+    pub(crate) node: NodeRef,
+    pub(crate) dir: String,
+    pub(crate) log: String,
+}
+
+/// A system on its nodes.
+pub(crate) struct Deployment {
+    root: String,
+    pub(crate) placed: Vec<Placed>,
+    context: TemplateContext,
+    /// Added to every service's environment.
+    env: BTreeMap<String, String>,
+    /// Nodes that get a disk of their own, with its size in MiB.
+    disks: Vec<(String, u32)>,
+    http: reqwest::Client,
+}
+
+/// Where a program is found: as named on the command line, else beside this executable.
+///
+/// # Errors
+/// If it is in neither place.
+pub fn local_binary(name: &str, given: &BTreeMap<String, PathBuf>) -> Result<PathBuf, DeployError> {
+    if let Some(path) = given.get(name) {
+        return Ok(path.clone());
+    }
+    let exe = std::env::current_exe().unwrap_or_default();
+    let beside = exe.with_file_name(name);
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    Err(DeployError::NoBinary {
+        name: name.to_owned(),
+        exe: exe.display().to_string(),
+    })
+}
+
+impl Deployment {
+    /// Works out which service goes where; touches nothing yet. `bin` has the programs' paths on the nodes.
+    pub(crate) fn lay_out(
+        plan: &Plan,
+        system: &System,
+        disks: Vec<(String, u32)>,
+        bin: BTreeMap<String, String>,
+        run: &str,
+    ) -> Self {
+        let root = format!("{WORK}/{run}");
+        let nodes = plan.roles();
+        let mut placed = Vec::new();
+        for spec in &system.service {
+            for node in spec
+                .roles
+                .iter()
+                .flat_map(|role| nodes.get(role).into_iter().flatten())
+            {
+                let name = spec.name.get_ref();
+                let dir = format!("{root}/{name}");
+                let log = format!("{LOGS}/{run}/{name}.log");
+                placed.push(Placed {
+                    spec: spec.clone(),
+                    node: node.clone(),
+                    dir,
+                    log,
+                });
+            }
+        }
+        let context = TemplateContext {
+            nodes,
+            bin,
+            settings: plan.settings.clone(),
+            dir: root.clone(),
+            node: None,
+            with: BTreeMap::new(),
+            files: Vec::new(),
+        };
+        Deployment {
+            root,
+            placed,
+            context,
+            env: plan.env.clone(),
+            disks,
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// What templates of commands see; `dir` is the deployment's directory.
+    pub(crate) fn context(&self) -> &TemplateContext {
+        &self.context
+    }
+
+    /// The directory on a node in which everything of the run lies; where its own disk is, if it has one.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// Ends what an earlier run that was killed left running, writes files, starts every service that is
+    /// to run from the beginning and waits until each is ready. Services of one table start together,
+    /// tables in the order of the system file.
+    ///
+    /// # Errors
+    /// The first thing that goes wrong.
+    pub(crate) async fn start(&self, fleet: &Fleet) -> Result<(), DeployError> {
+        self.clear(fleet).await?;
+        try_join_all(self.placed.iter().map(|p| self.place_files(fleet, p))).await?;
+        for group in self.placed.chunk_by(|a, b| a.spec.name == b.spec.name) {
+            let autostart = group.iter().filter(|placed| placed.spec.autostart);
+            try_join_all(autostart.map(|placed| self.start_one(fleet, placed))).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a service that is placed on a node, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it is not placed there, or does not become ready.
+    pub(crate) async fn start_service(
+        &self,
+        fleet: &Fleet,
+        service: &str,
+        node: &str,
+    ) -> Result<(), DeployError> {
+        let placed = self
+            .placed
+            .iter()
+            .find(|p| p.spec.name.get_ref() == service && p.node.name == node);
+        let placed = placed.ok_or_else(|| DeployError::NoService {
+            service: service.to_owned(),
+            node: node.to_owned(),
+        })?;
+        self.start_one(fleet, placed).await
+    }
+
+    /// Stops every service on the nodes, removes the directories of earlier runs, and makes disks.
+    async fn clear(&self, fleet: &Fleet) -> Result<(), DeployError> {
+        let cleared = fleet.nodes().iter().map(|node| async move {
+            let stop = RequestBody::StopAll {
+                timeout_ms: STOP_PATIENCE_MS,
+            };
+            fleet.ask(&node.name, stop).await?;
+            node.exec(&format!("rm -rf {WORK} {LOGS}")).await?;
+            if let Some((_, size_mib)) = self.disks.iter().find(|(name, _)| *name == node.name) {
+                let disk = RequestBody::Disk {
+                    path: self.root.clone(),
+                    size_mib: *size_mib,
+                };
+                fleet.ask(&node.name, disk).await?;
+            }
+            Ok::<(), DeployError>(())
+        });
+        try_join_all(cleared).await?;
+        Ok(())
+    }
+
+    /// Stops every service; those that are gone already are fine.
+    pub(crate) async fn stop(&self, fleet: &Fleet) -> Vec<FleetError> {
+        let requests = self.placed.iter().map(|placed| {
+            let body = RequestBody::Stop {
+                service: placed.spec.name.get_ref().clone(),
+                timeout_ms: STOP_PATIENCE_MS,
+            };
+            (placed.node.name.clone(), body)
+        });
+        fleet
+            .ask_all(requests.collect())
+            .await
+            .into_iter()
+            .filter_map(|(_, reply)| reply.err())
+            .collect()
+    }
+
+    /// Removes disks and directories of the deployment from every node.
+    pub(crate) async fn remove(&self, fleet: &Fleet) -> Result<(), DeployError> {
+        let removed = fleet.nodes().iter().map(|node| async move {
+            if self.disks.iter().any(|(name, _)| *name == node.name) {
+                let stop = RequestBody::StopAll {
+                    timeout_ms: STOP_PATIENCE_MS,
+                };
+                fleet.ask(&node.name, stop).await?;
+            }
+            node.exec(&format!("rm -rf {} {LOGS}", self.root)).await?;
+            Ok::<(), DeployError>(())
+        });
+        join_all(removed).await.into_iter().collect()
+    }
+}

@@ -1,0 +1,265 @@
+//! Faults of a scenario and their parameters.
+
+use serde::Deserialize;
+use shakedown_nemesis::fault::KillSignal;
+use shakedown_workloads::duration::HumanDuration;
+use toml::Spanned;
+
+use super::{Names, Trigger};
+
+/// A fault.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultItem {
+    /// Unique among the scenario's items.
+    pub name: Spanned<String>,
+    /// When it strikes.
+    pub when: Spanned<Trigger>,
+    /// When it ends; the end of the scenario if neither this nor `for` is given.
+    pub until: Option<Spanned<Trigger>>,
+    /// How long it lasts.
+    #[serde(rename = "for")]
+    pub duration: Option<HumanDuration>,
+    /// Packets between nodes are dropped.
+    pub partition: Option<PartitionFault>,
+    /// A service is killed.
+    pub kill: Option<KillFault>,
+    /// A service is stopped and continued.
+    pub pause: Option<PauseFault>,
+    /// Data packets are rejected with a TCP reset.
+    pub reset: Option<ResetFault>,
+    /// Packets are held back.
+    pub delay: Option<DelayFault>,
+    /// A service sees a wrong wall clock.
+    pub clock: Option<ClockFault>,
+    /// A node loses power: what it has not made durable is gone.
+    pub power_loss: Option<PowerLossFault>,
+    /// A node's disk is full.
+    pub disk_full: Option<DiskFullFault>,
+    /// The fault of the same storm that must have ended before this one strikes.
+    #[serde(skip)]
+    pub alone_after: Option<String>,
+}
+
+/// Parameters of `partition`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionFault {
+    /// One side: roles or node names.
+    pub from: Spanned<Names>,
+    /// The other side: roles or node names.
+    pub to: Spanned<Names>,
+    /// Only packets that travel `from` -> `to`.
+    #[serde(default)]
+    pub one_way: bool,
+}
+
+/// Parameters of `kill`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillFault {
+    /// Roles or node names.
+    pub nodes: Spanned<Names>,
+    /// A service of the system.
+    pub service: Spanned<String>,
+    /// Start it again when the fault ends.
+    #[serde(default = "yes")]
+    pub restart: bool,
+    /// What ends it: `kill` (SIGKILL) or `terminate` (SIGTERM).
+    #[serde(default)]
+    pub signal: KillSignal,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Parameters of `pause`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseFault {
+    /// Roles or node names.
+    pub nodes: Spanned<Names>,
+    /// A service of the system.
+    pub service: Spanned<String>,
+}
+
+/// Parameters of `reset`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResetFault {
+    /// The nodes that listen: roles or node names.
+    pub nodes: Spanned<Names>,
+    /// The port they listen on.
+    pub port: u16,
+    /// Only packets from these: roles or node names; from any node without it.
+    pub from: Option<Spanned<Names>>,
+    /// Share of data packets rejected, above 0 up to 1.
+    pub probability: Spanned<f64>,
+    /// Only packets whose payload matches one of these regular expressions over bytes; all without any.
+    #[serde(default)]
+    pub containing: Vec<Spanned<String>>,
+}
+
+/// Parameters of `delay`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DelayFault {
+    /// The nodes that send: roles or node names.
+    pub from: Spanned<Names>,
+    /// The nodes at which packets are held: roles or node names.
+    pub to: Spanned<Names>,
+    /// Only packets for this port; all without it.
+    pub port: Option<u16>,
+    /// How long each is held.
+    pub delay: Spanned<HumanDuration>,
+    /// Held so much longer or shorter, at random.
+    #[serde(default)]
+    pub jitter: HumanDuration,
+}
+
+/// Parameters of `clock`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockFault {
+    /// Roles or node names.
+    pub nodes: Spanned<Names>,
+    /// A service of the system.
+    pub service: Spanned<String>,
+    /// How far the wall clock is off: a duration, with `-` before it if it is behind.
+    pub offset: Spanned<String>,
+}
+
+/// Parameters of `power_loss`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerLossFault {
+    /// Roles or node names; the roles must have `disk_mib`.
+    pub nodes: Spanned<Names>,
+    /// A service of the system.
+    pub service: Spanned<String>,
+}
+
+/// Parameters of `disk_full`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFullFault {
+    /// Roles or node names; the roles must have `disk_mib`.
+    pub nodes: Spanned<Names>,
+    /// What stays free, KiB.
+    #[serde(default)]
+    pub leave_kib: u32,
+}
+
+/// A fault's parameters, one of the kinds.
+#[derive(Debug, Clone, Copy)]
+pub enum FaultParameters<'a> {
+    /// See [`PartitionFault`].
+    Partition(&'a PartitionFault),
+    /// See [`KillFault`].
+    Kill(&'a KillFault),
+    /// See [`PauseFault`].
+    Pause(&'a PauseFault),
+    /// See [`ResetFault`].
+    Reset(&'a ResetFault),
+    /// See [`DelayFault`].
+    Delay(&'a DelayFault),
+    /// See [`ClockFault`].
+    Clock(&'a ClockFault),
+    /// See [`PowerLossFault`].
+    PowerLoss(&'a PowerLossFault),
+    /// See [`DiskFullFault`].
+    DiskFull(&'a DiskFullFault),
+}
+
+impl FaultItem {
+    /// Its parameters; `None` unless exactly one kind is given.
+    pub fn parameters(&self) -> Option<FaultParameters<'_>> {
+        let mut given = [
+            self.partition.as_ref().map(FaultParameters::Partition),
+            self.kill.as_ref().map(FaultParameters::Kill),
+            self.pause.as_ref().map(FaultParameters::Pause),
+            self.reset.as_ref().map(FaultParameters::Reset),
+            self.delay.as_ref().map(FaultParameters::Delay),
+            self.clock.as_ref().map(FaultParameters::Clock),
+            self.power_loss.as_ref().map(FaultParameters::PowerLoss),
+            self.disk_full.as_ref().map(FaultParameters::DiskFull),
+        ]
+        .into_iter()
+        .flatten();
+        let first = given.next();
+        if given.next().is_some() { None } else { first }
+    }
+}
+
+impl FaultItem {
+    /// Everything it names as nodes, to be changed.
+    pub(super) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Names> {
+        let partition = self.partition.iter_mut();
+        let reset = self.reset.iter_mut();
+        let delay = self.delay.iter_mut();
+        (partition.flat_map(|p| [&mut p.from, &mut p.to]))
+            .chain(self.kill.iter_mut().map(|k| &mut k.nodes))
+            .chain(self.pause.iter_mut().map(|p| &mut p.nodes))
+            .chain(reset.flat_map(|r| std::iter::once(&mut r.nodes).chain(r.from.as_mut())))
+            .chain(delay.flat_map(|d| [&mut d.from, &mut d.to]))
+            .chain(self.clock.iter_mut().map(|c| &mut c.nodes))
+            .chain(self.power_loss.iter_mut().map(|p| &mut p.nodes))
+            .chain(self.disk_full.iter_mut().map(|d| &mut d.nodes))
+            .map(Spanned::get_mut)
+    }
+}
+
+impl<'a> FaultParameters<'a> {
+    /// Its kind, as scenario files spell it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            FaultParameters::Partition(_) => "partition",
+            FaultParameters::Kill(_) => "kill",
+            FaultParameters::Pause(_) => "pause",
+            FaultParameters::Reset(_) => "reset",
+            FaultParameters::Delay(_) => "delay",
+            FaultParameters::Clock(_) => "clock",
+            FaultParameters::PowerLoss(_) => "power_loss",
+            FaultParameters::DiskFull(_) => "disk_full",
+        }
+    }
+
+    /// Everything it names as nodes.
+    pub(crate) fn targets(self) -> Vec<&'a Spanned<Names>> {
+        match self {
+            FaultParameters::Partition(p) => vec![&p.from, &p.to],
+            FaultParameters::Kill(k) => vec![&k.nodes],
+            FaultParameters::Pause(p) => vec![&p.nodes],
+            FaultParameters::Reset(r) => std::iter::once(&r.nodes).chain(r.from.as_ref()).collect(),
+            FaultParameters::Delay(d) => vec![&d.from, &d.to],
+            FaultParameters::Clock(c) => vec![&c.nodes],
+            FaultParameters::PowerLoss(p) => vec![&p.nodes],
+            FaultParameters::DiskFull(d) => vec![&d.nodes],
+        }
+    }
+
+    /// The service it concerns.
+    pub(crate) fn service(self) -> Option<&'a Spanned<String>> {
+        match self {
+            FaultParameters::Kill(k) => Some(&k.service),
+            FaultParameters::Pause(p) => Some(&p.service),
+            FaultParameters::Clock(c) => Some(&c.service),
+            FaultParameters::PowerLoss(p) => Some(&p.service),
+            _ => None,
+        }
+    }
+}
+
+impl ClockFault {
+    /// How far the clock is off, milliseconds; `None` if that is not a duration with or without `-`.
+    pub fn offset_ms(&self) -> Option<i64> {
+        let text = self.offset.get_ref();
+        let (sign, length) = match text.strip_prefix('-') {
+            Some(length) => (-1, length),
+            None => (1, text.as_str()),
+        };
+        let length: HumanDuration = length.parse().ok()?;
+        Some(sign * i64::try_from(length.0.as_millis()).ok()?)
+    }
+}

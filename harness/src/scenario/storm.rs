@@ -1,0 +1,313 @@
+//! Storms: random faults, one at a time, worked out from the seed before a run begins.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use shakedown_workloads::duration::HumanDuration;
+use toml::Spanned;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    ClockFault, DelayFault, DiskFullFault, FaultItem, KillFault, Names, PartitionFault, PauseFault,
+    PowerLossFault, ResetFault, Scenario, Trigger,
+};
+
+/// Set in the number of every storm's ChaCha stream, so that none is another actor's.
+const STORM_STREAM: u64 = 1 << 63;
+/// How a target names one node of a role, drawn anew for each fault.
+pub(super) const ANY: &str = "[?]";
+
+/// A stretch of random faults.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StormItem {
+    /// Unique among the scenario's items; its faults are `NAME-001`, `NAME-002`, ...
+    pub name: Spanned<String>,
+    /// When it begins.
+    pub when: Spanned<Trigger>,
+    /// How long it lasts; `--time` sets it.
+    #[serde(rename = "for")]
+    pub duration: HumanDuration,
+    /// One fault in each stretch of this length, at a random moment.
+    #[serde(default = "five_seconds")]
+    pub every: Spanned<HumanDuration>,
+    /// How long each fault lasts.
+    #[serde(default = "two_seconds")]
+    pub hold: HumanDuration,
+    /// What may strike.
+    #[serde(default)]
+    pub fault: Vec<StormFault>,
+}
+
+fn five_seconds() -> Spanned<HumanDuration> {
+    Spanned::new(0..0, HumanDuration::from_secs(5))
+}
+
+fn two_seconds() -> HumanDuration {
+    HumanDuration::from_secs(2)
+}
+
+/// A fault that may strike in a storm.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StormFault {
+    /// How often, against the others of the storm.
+    pub weight: Spanned<u32>,
+    /// As of a fault.
+    pub partition: Option<PartitionFault>,
+    /// As of a fault.
+    pub kill: Option<KillFault>,
+    /// As of a fault.
+    pub pause: Option<PauseFault>,
+    /// As of a fault.
+    pub reset: Option<ResetFault>,
+    /// As of a fault.
+    pub delay: Option<DelayFault>,
+    /// As of a fault.
+    pub clock: Option<ClockFault>,
+    /// As of a fault.
+    pub power_loss: Option<PowerLossFault>,
+    /// As of a fault.
+    pub disk_full: Option<DiskFullFault>,
+}
+
+/// A fault of a storm as it was drawn; for plans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFault {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// What it strikes, as in the scenario, with single nodes drawn.
+    pub targets: Vec<String>,
+    /// When, from the beginning of its storm.
+    pub at: HumanDuration,
+    /// How long it lasts.
+    #[serde(rename = "for")]
+    pub length: HumanDuration,
+}
+
+impl StormFault {
+    /// As an item of a scenario.
+    pub(super) fn item(&self, name: Spanned<String>, when: Spanned<Trigger>) -> FaultItem {
+        FaultItem {
+            name,
+            when,
+            until: None,
+            duration: None,
+            partition: self.partition.clone(),
+            kill: self.kill.clone(),
+            pause: self.pause.clone(),
+            reset: self.reset.clone(),
+            delay: self.delay.clone(),
+            clock: self.clock.clone(),
+            power_loss: self.power_loss.clone(),
+            disk_full: self.disk_full.clone(),
+            alone_after: None,
+        }
+    }
+}
+
+impl StormItem {
+    /// Shortest time between the end of one fault and the next.
+    pub(super) fn pause(&self) -> HumanDuration {
+        let free = self.every.get_ref().0.saturating_sub(self.hold.0);
+        HumanDuration((self.every.get_ref().0 / 4).min(free / 2))
+    }
+}
+
+impl Scenario {
+    /// The scenario with every storm turned into faults, and with `time` (if given) as the length of
+    /// storms and of loads with `soak`; its time-out grows by as much. The same seed gives the same faults.
+    #[must_use]
+    pub fn expanded(&self, seed: u64, time: Option<HumanDuration>) -> (Scenario, Vec<PlannedFault>) {
+        let mut scenario = self.clone();
+        if let Some(time) = time {
+            scenario.stretch(time);
+        }
+        let mut planned = Vec::new();
+        for storm in std::mem::take(&mut scenario.storm) {
+            scenario.expand(&storm, seed, &mut planned);
+        }
+        (scenario, planned)
+    }
+
+    fn stretch(&mut self, time: HumanDuration) {
+        let mut longer = std::time::Duration::ZERO;
+        let soaking = self.load.iter_mut().filter(|load| load.soak);
+        let lengths = (soaking.filter_map(|load| load.duration.as_mut()))
+            .chain(self.storm.iter_mut().map(|storm| &mut storm.duration));
+        for length in lengths {
+            longer = longer.max(time.0.saturating_sub(length.0));
+            *length = time;
+        }
+        self.timeout = HumanDuration(self.timeout.0 + longer);
+    }
+
+    fn expand(&mut self, storm: &StormItem, seed: u64, planned: &mut Vec<PlannedFault>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(STORM_STREAM | xxh3_64(storm.name.get_ref().as_bytes()));
+        let total: u64 = (storm.fault.iter().map(|f| u64::from(*f.weight.get_ref()))).sum();
+        let every = storm.every.get_ref().as_nanos();
+        let slack = every - storm.hold.as_nanos() - storm.pause().as_nanos();
+        let mut before: Option<String> = None;
+        for number in 0..storm.duration.as_nanos() / every {
+            // Milliseconds, so that a plan reads well.
+            let offset = rng.random_range(0..=slack / 1_000_000) * 1_000_000;
+            let at = std::time::Duration::from_nanos(number * every + offset);
+            let mut drawn = rng.random_range(0..total);
+            let kind = (storm.fault.iter()).find(|fault| {
+                let weight = u64::from(*fault.weight.get_ref());
+                let found = drawn < weight;
+                drawn = drawn.saturating_sub(weight);
+                found
+            });
+            let kind = kind.expect("a number below the sum of the weights falls into one of them");
+            let name = format!("{}-{:03}", storm.name.get_ref(), number + 1);
+            let mut when = storm.when.clone();
+            let own = when.get_ref().delay.map_or(std::time::Duration::ZERO, |d| d.0);
+            when.get_mut().delay = Some(HumanDuration(own + at));
+            let mut item = kind.item(Spanned::new(storm.name.span(), name.clone()), when);
+            item.duration = Some(storm.hold);
+            item.alone_after = before.replace(name.clone());
+            for targets in item.targets_mut() {
+                self.draw(targets, &mut rng);
+            }
+            let parameters = item.parameters().expect("validation saw to it that one kind is given");
+            planned.push(PlannedFault {
+                name,
+                kind: parameters.kind().to_owned(),
+                targets: (parameters.targets().iter())
+                    .flat_map(|names| names.get_ref().0.clone())
+                    .collect(),
+                at: HumanDuration(at),
+                length: storm.hold,
+            });
+            self.fault.push(item);
+        }
+    }
+
+    /// Replaces each `role[?]` by one node of the role.
+    fn draw(&self, targets: &mut Names, rng: &mut ChaCha8Rng) {
+        for target in &mut targets.0 {
+            if let Some(role) = target.strip_suffix(ANY) {
+                let nodes = self.nodes_of(role).expect("validation saw to it that the role exists");
+                let one = rng.random_range(0..nodes as u64);
+                *target = format!("{role}[{one}]");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Catalogue;
+
+    const HEAD: &str = r#"
+        name = "test"
+        description = "test"
+        system = "miroir"
+        configuration = "test"
+        expectation = "test"
+        roles = [{ role = "router", nodes = 1 }, { role = "store", nodes = 3 }]
+        [[load]]
+        name = "writes"
+        when = { at = "0s" }
+        for = "60s"
+        soak = true
+        mix = { insert = 1 }
+        [expect]
+        loss = "none"
+        writes_at_least = 1
+    "#;
+    const STORM: &str = r#"
+        [[storm]]
+        name = "weather"
+        when = { after = "writes.start", delay = "1s" }
+        for = "60s"
+        every = "4s"
+        hold = "1s"
+        [[storm.fault]]
+        weight = 1
+        kill = { nodes = "store[?]", service = "node" }
+        [[storm.fault]]
+        weight = 3
+        pause = { nodes = "store[?]", service = "node" }
+    "#;
+
+    fn parse(storm: &str) -> Result<Scenario, String> {
+        let systems = Catalogue::embedded().unwrap().systems;
+        Scenario::parse("my.toml", &format!("{HEAD}{storm}"), &systems).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_seed_always_gives_the_same_faults_and_another_seed_others() {
+        let scenario = parse(STORM).unwrap();
+        let planned = |seed| scenario.expanded(seed, None).1;
+        assert_eq!(planned(7), planned(7));
+        assert_ne!(planned(7), planned(8));
+        assert_eq!(planned(7).len(), 15);
+        assert_eq!(planned(7)[0].name, "weather-001");
+    }
+
+    #[test]
+    fn faults_follow_each_other_with_a_pause_and_end_within_the_storm() {
+        let scenario = parse(STORM).unwrap();
+        for seed in 0..50 {
+            let (expanded, planned) = scenario.expanded(seed, None);
+            for pair in planned.windows(2) {
+                let gap = pair[1].at.0.checked_sub(pair[0].at.0 + pair[0].length.0);
+                assert!(gap >= Some(scenario.storm[0].pause().0), "{pair:?}");
+            }
+            let last = planned.last().unwrap();
+            assert!(last.at.0 + last.length.0 <= scenario.storm[0].duration.0);
+            assert_eq!(expanded.fault[1].alone_after.as_deref(), Some("weather-001"));
+        }
+    }
+
+    #[test]
+    fn kinds_come_by_weight_and_nodes_are_drawn() {
+        let (_, planned) = parse(STORM).unwrap().expanded(1, Some("4000s".parse().unwrap()));
+        let share = |what: &dyn Fn(&PlannedFault) -> bool| {
+            planned.iter().filter(|f| what(f)).count() as f64 / planned.len() as f64
+        };
+        assert!((share(&|f| f.kind == "kill") - 0.25).abs() < 0.06);
+        for node in ["store[0]", "store[1]", "store[2]"] {
+            assert!((share(&|f| f.targets == [node]) - 0.33).abs() < 0.06, "{node}");
+        }
+    }
+
+    #[test]
+    fn time_sets_the_length_of_storms_and_soaking_loads_and_extends_the_time_out() {
+        let (expanded, planned) = parse(STORM).unwrap().expanded(1, Some("10m".parse().unwrap()));
+        assert_eq!(planned.len(), 150);
+        assert_eq!(expanded.load[0].duration, Some(HumanDuration::from_secs(600)));
+        assert_eq!(expanded.timeout, HumanDuration::from_secs(120 + 540));
+    }
+
+    #[test]
+    fn a_storm_that_cannot_be_is_refused_with_its_place() {
+        for (from, to, expected) in [
+            ("hold = \"1s\"", "hold = \"4s\"", "longer than `hold`"),
+            ("for = \"60s\"\n        every", "for = \"3s\"\n        every", "shorter than `every`"),
+            ("weight = 1", "weight = 0", "at least 1"),
+            ("store[?]", "stroe[?]", "no role `stroe`"),
+            ("kill = {", "reset = {", "missing field"),
+            ("service = \"node\"", "service = \"nod\"", "no such service"),
+        ] {
+            assert!(STORM.contains(from), "{from}");
+            let error = parse(&STORM.replacen(from, to, 1)).unwrap_err();
+            assert!(error.starts_with("my.toml:") && error.contains(expected), "{to}: {error}");
+        }
+        let without_faults = STORM.split("[[storm.fault]]").next().unwrap();
+        let error = parse(without_faults).unwrap_err();
+        assert!(error.contains("at least one [[storm.fault]]"), "{error}");
+    }
+
+    #[test]
+    fn a_random_node_is_refused_outside_a_storm() {
+        let fault = "[[fault]]\nname = \"x\"\nwhen = { at = \"0s\" }\nkill = { nodes = \"store[?]\", service = \"node\" }\n";
+        assert!(parse(fault).unwrap_err().contains("only in a storm"));
+    }
+}

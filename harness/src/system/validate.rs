@@ -1,0 +1,142 @@
+//! What a system file's parts must agree on, beyond their form.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use super::System;
+use crate::scenario::{Problem, list};
+
+impl System {
+    pub(super) fn validate(&self) -> Result<(), Problem> {
+        self.validate_services()?;
+        for event in &self.event {
+            match Regex::new(event.pattern.get_ref()) {
+                Ok(regex) if regex.capture_names().flatten().any(|name| name == "name") => {}
+                Ok(_) => {
+                    let message = "expected a group `(?<name>...)` in the pattern";
+                    return Err(Problem::at(&event.pattern, message));
+                }
+                Err(error) => {
+                    let message = format!("expected a regular expression: {error}");
+                    return Err(Problem::at(&event.pattern, message));
+                }
+            }
+        }
+        self.validate_actions()?;
+        for gauge in &self.gauge {
+            let fits = match (&gauge.url, &gauge.command) {
+                (Some(_), None) => gauge.pointer.is_some(),
+                (None, Some(_)) => true,
+                _ => false,
+            };
+            if !fits {
+                let message = "expected `url` with `pointer`, or `command` (with `pointer` if it prints JSON)";
+                return Err(Problem::at(&gauge.name, message));
+            }
+            if gauge.every.0.is_zero() {
+                return Err(Problem::at(&gauge.name, "expected an `every` above 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A service of one name may stand in the file for several roles, but each role has it once.
+    fn validate_services(&self) -> Result<(), Problem> {
+        let mut seen = BTreeSet::new();
+        for service in &self.service {
+            for role in &service.roles {
+                if !seen.insert((service.name.get_ref(), role)) {
+                    let message = format!(
+                        "role `{role}` has a service `{}` already",
+                        service.name.get_ref()
+                    );
+                    return Err(Problem::at(&service.name, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_actions(&self) -> Result<(), Problem> {
+        let roles = self.roles();
+        for (name, action) in &self.action {
+            if action.deed().is_none() {
+                let message = format!(
+                    "action `{name}`: expected `on` with `argv`, `on` with `start`, or `copy` alone"
+                );
+                let span = (action.on.as_ref().map(|on| on.span()))
+                    .or(action.start.as_ref().map(|s| s.span()))
+                    .or(action.copy.as_ref().map(|c| c.span()));
+                let span = span.unwrap_or(0..0);
+                return Err(Problem { span, message });
+            }
+            for target in action.targets() {
+                let role = target.split('[').next().unwrap_or(target);
+                if !roles.contains(role) {
+                    let message = format!(
+                        "action `{name}`: no service runs in a role `{role}`; expected one of {}",
+                        list(&roles)
+                    );
+                    let span = (action.on.as_ref().map(|on| on.span()))
+                        .or(action.copy.as_ref().map(|c| c.span()));
+                    let span = span.unwrap_or(0..0);
+                    return Err(Problem { span, message });
+                }
+            }
+            if let (Some(service), Some(on)) = (&action.start, &action.on) {
+                let role = on.get_ref().split('[').next().unwrap_or_default();
+                let there = |s: &&super::ServiceSpec| {
+                    s.name == *service && s.roles.iter().any(|r| r == role)
+                };
+                if self.service.iter().find(there).is_none() {
+                    let message = format!(
+                        "action `{name}`: no service `{}` for role `{role}`; add a [[service]] with this role and \
+                         `autostart = false`",
+                        service.get_ref()
+                    );
+                    return Err(Problem::at(service, message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIROIR: &str = include_str!("../../systems/miroir.toml");
+
+    fn problem(addition: &str) -> String {
+        let text = format!("{MIROIR}\n{addition}");
+        System::parse("my.toml", &text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_action_of_two_forms_or_none_is_refused() {
+        let error = problem("[action.x]\non = \"router\"\nargv = [\"true\"]\nstart = \"router\"\nwithin = \"1s\"\n");
+        assert!(error.contains("expected `on` with `argv`"), "{error}");
+        let error = problem("[action.x]\nstart = \"router\"\nwithin = \"1s\"\n");
+        assert!(error.contains("expected `on` with `argv`"), "{error}");
+    }
+
+    #[test]
+    fn the_start_of_a_service_that_the_role_does_not_have_is_refused() {
+        let error = problem("[action.x]\non = \"store\"\nstart = \"router\"\nwithin = \"1s\"\n");
+        assert!(error.contains("no service `router` for role `store`"), "{error}");
+    }
+
+    #[test]
+    fn a_pattern_without_a_name_is_refused_with_its_place() {
+        let error = problem("[[event]]\nlane = \"x\"\nservice = \"router\"\npattern = 'a(b)'\n");
+        assert!(error.starts_with("my.toml:") && error.contains("(?<name>...)"), "{error}");
+    }
+
+    #[test]
+    fn a_gauge_without_a_source_is_refused() {
+        let error = problem("[[gauge]]\nname = \"x\"\nunit = \"s\"\n");
+        assert!(error.contains("expected `url` with `pointer`"), "{error}");
+    }
+}
