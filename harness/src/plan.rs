@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shakedown_workloads::duration::HumanDuration;
 
-use crate::scenario::Scenario;
+use crate::scenario::{PlannedFault, Scenario};
 use crate::system::{NodeRef, System};
 
 /// A node of a plan.
@@ -36,6 +37,12 @@ pub struct Plan {
     pub settings: serde_json::Value,
     /// Environment added to every service.
     pub env: BTreeMap<String, String>,
+    /// Length of storms and of loads with `soak`, instead of the scenario's own.
+    #[serde(default)]
+    pub time: Option<HumanDuration>,
+    /// The faults of its storms as drawn from the seed.
+    #[serde(default)]
+    pub storm: Vec<PlannedFault>,
     /// Whether faults are installed without their effect.
     pub noop_faults: bool,
 }
@@ -82,7 +89,8 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Deals out the nodes to the scenario's roles and resolves its settings.
+    /// Deals out the nodes to the scenario's roles, resolves its settings and draws the faults of its storms,
+    /// which the scenario returned has among its own. `time` sets the length of storms and soaking loads.
     ///
     /// # Errors
     /// [`PlanError::TooFewNodes`] and [`PlanError::UnknownSetting`].
@@ -92,7 +100,9 @@ impl Plan {
         system: &System,
         nodes: &[NodeRef],
         seed: u64,
-    ) -> Result<Self, PlanError> {
+        time: Option<HumanDuration>,
+    ) -> Result<(Scenario, Self), PlanError> {
+        let (scenario, storm) = scenario.expanded(seed, time);
         let name = scenario.name.get_ref();
         let roles = scenario.roles.get_ref();
         if nodes.len() < scenario.nodes_needed() {
@@ -132,7 +142,7 @@ impl Plan {
                 role: role.clone(),
             })
             .collect();
-        Ok(Plan {
+        let plan = Plan {
             shakedown_version: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: name.clone(),
             scenario_text: text.to_owned(),
@@ -141,8 +151,11 @@ impl Plan {
             settings: serde_json::to_value(settings)
                 .expect("TOML values are JSON values, but for dates as strings"),
             env: BTreeMap::new(),
+            time,
+            storm,
             noop_faults: false,
-        })
+        };
+        Ok((scenario, plan))
     }
 
     /// Reads the `plan.json` of an earlier run.

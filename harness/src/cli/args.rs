@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use shakedown_workloads::duration::HumanDuration;
 
 use super::exit::EXIT_CODES;
 
@@ -65,6 +66,9 @@ pub(super) struct RunArgs {
     /// Everything random comes from this number; chosen at random and printed if not given
     #[arg(long)]
     pub(super) seed: Option<u64>,
+    /// Length of storms and of loads marked `soak`, e.g. `10m`, instead of what the scenario says
+    #[arg(long, value_name = "DURATION")]
+    pub(super) time: Option<HumanDuration>,
     /// Directory for run directories
     #[arg(long, default_value = "runs")]
     pub(super) out: PathBuf,

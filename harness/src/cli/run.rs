@@ -135,8 +135,9 @@ fn plans(
     } in chosen
     {
         let system = system_of(catalogue, scenario)?;
-        let mut plan =
-            Plan::resolve(scenario, text, system, nodes, seed).map_err(Failure::usage)?;
+        let time = args.time.or(stored.as_ref().and_then(|plan| plan.time));
+        let (scenario, mut plan) =
+            Plan::resolve(scenario, text, system, nodes, seed, time).map_err(Failure::usage)?;
         let stored_env = stored
             .as_ref()
             .map(|plan| plan.env.clone())
@@ -146,7 +147,7 @@ fn plans(
             .chain(args.env.iter().cloned())
             .collect::<BTreeMap<_, _>>();
         plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
-        plans.push((scenario.clone(), plan));
+        plans.push((scenario, plan));
     }
     Ok(plans)
 }

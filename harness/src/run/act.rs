@@ -10,7 +10,7 @@ use super::fleet::FleetError;
 use super::scene::Scene;
 use crate::control::{Status, quote};
 use crate::scenario::{ActionItem, Names, Target, split_target};
-use crate::system::{ActionSpec, CopySpec, Deed, NodeRef, TemplateContext};
+use crate::system::{ActionSpec, Deed, NodeRef, TemplateContext};
 
 /// Output of an action kept in the results, bytes.
 const OUTPUT_KEPT: usize = 4096;
@@ -129,7 +129,8 @@ impl Scene {
                     None => from_path.clone(),
                 };
                 let command = format!("copy {}:{from_path} to {}:{to_path}", node.name, to.name);
-                let copied = self.copy(copy, node, &from_path, to, &to_path);
+                let name = item.name.get_ref();
+                let copied = self.copy(name, (node, &from_path), (to, &to_path));
                 in_time(spec.within.0, command, copied).await
             }
         }
@@ -138,19 +139,19 @@ impl Scene {
     /// Copies a file or directory by way of the harness.
     async fn copy(
         &self,
-        spec: &CopySpec,
-        from: &NodeRef,
-        from_path: &str,
-        to: &NodeRef,
-        to_path: &str,
+        action: &str,
+        (from, from_path): (&NodeRef, &str),
+        (to, to_path): (&NodeRef, &str),
     ) -> Result<(), DeployError> {
         let failed = |reason: String| DeployError::Copy {
-            from: format!("{} ({})", spec.from, from.name),
-            to: format!("{} ({})", spec.to, to.name),
+            from: format!("{}:{from_path}", from.name),
+            to: format!("{}:{to_path}", to.name),
             reason,
         };
-        let passing = format!("{}/copied.tar", self.deployment.root());
-        let local = tempfile::NamedTempFile::new_in(&self.dir).map_err(|e| failed(e.to_string()))?;
+        let packed_name = format!("{action}.tar");
+        let local = self.dir.join(&packed_name);
+        let passing_path = format!("{}/{packed_name}", self.deployment.root());
+        let passing = quote(&passing_path);
         let (source, target) = (self.fleet.node(&from.name)?, self.fleet.node(&to.name)?);
         let (path, name) = from_path.rsplit_once('/').unwrap_or((".", from_path));
         let pack = format!(
@@ -162,9 +163,11 @@ impl Scene {
         if !packed.success() {
             return Err(failed(packed.error_text()));
         }
-        source.download(&passing, local.path()).await?;
-        let content = std::fs::read(local.path()).map_err(|e| failed(e.to_string()))?;
-        target.upload(content, passing.clone()).await?;
+        source.download(&passing_path, &local).await?;
+        let content = std::fs::read(&local).map_err(|e| failed(e.to_string()))?;
+        // It was on its way only; a file left here would be harmless.
+        let _ = std::fs::remove_file(&local);
+        target.upload(content, passing_path).await?;
         let (to_dir, to_name) = to_path.rsplit_once('/').unwrap_or((".", to_path));
         let (to_dir, to_path) = (quote(to_dir), quote(to_path));
         // Unpacked beside its place and then moved there, since it may get another name.

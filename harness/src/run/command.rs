@@ -50,7 +50,10 @@ pub(crate) async fn run_on(
         .map(|word| quote(word))
         .collect::<Vec<_>>()
         .join(" ");
-    let output = fleet.node(&node.name)?.exec_within(&command, within).await?;
+    let output = fleet
+        .node(&node.name)?
+        .exec_within(&command, within)
+        .await?;
     Ok((command, output))
 }
 

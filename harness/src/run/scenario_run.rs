@@ -70,7 +70,7 @@ impl ScenarioRun<'_> {
             .scenario
             .fault
             .iter()
-            .any(|fault| fault.partition.is_some() || fault.reset.is_some());
+            .any(|f| f.partition.is_some() || f.reset.is_some() || f.delay.is_some());
         let opened = Fleet::open(
             self.remotes,
             self.addresses,
@@ -111,8 +111,8 @@ impl ScenarioRun<'_> {
                 return None;
             }
         };
-        let deployment = Deployment::lay_out(self.plan, self.system, bin, &self.id);
-        let started = deployment.start(fleet, &self.plan.env).await;
+        let deployment = self.lay_out(bin);
+        let started = deployment.start(fleet).await;
         let mut played = None;
         let deployment = match started {
             Ok(()) => {
@@ -245,9 +245,7 @@ impl ScenarioRun<'_> {
             stages,
             faults: faults_in_effect(&played.conducted.faults),
             system: self.system.clone(),
-            context: Deployment::lay_out(self.plan, self.system, BTreeMap::new(), &self.id)
-                .context()
-                .clone(),
+            context: self.lay_out(BTreeMap::new()).context().clone(),
             local_bin: local_bin.collect(),
         };
         let analysis = blocking(move || analyse::analyse(input)).await;
@@ -307,12 +305,24 @@ impl ScenarioRun<'_> {
             write_pause: played.write_pause,
             timeline,
             gauges: Vec::new(),
-            members: Vec::new(),
+            members: conducted.members,
             availability,
             groups: Vec::new(),
             operations: Vec::new(),
             artifacts: artifacts(&self.dir, &self.plan.scenario),
         }
+    }
+
+    fn lay_out(&self, bin: BTreeMap<String, String>) -> Deployment {
+        let roles = self.scenario.roles.get_ref().iter();
+        let disks: BTreeMap<&str, u32> = roles
+            .filter_map(|r| Some((r.role.get_ref().as_str(), r.disk_mib?)))
+            .collect();
+        let nodes = self.plan.nodes.iter();
+        let disks = nodes
+            .filter_map(|n| Some((n.name.clone(), *disks.get(n.role.as_str())?)))
+            .collect();
+        Deployment::lay_out(self.plan, self.system, disks, bin, &self.id)
     }
 
     fn node_infos(&self) -> Vec<NodeInfo> {
@@ -342,10 +352,10 @@ async fn recover(scene: &Scene) -> Result<(), String> {
     };
     let deadline = Instant::now() + RECOVERY;
     loop {
-        let asked = command::run(&scene.fleet, &scene.deployment, healthy, &BTreeMap::new()).await;
+        let asked = command::run(&scene.fleet, &scene.deployment, healthy).await;
         let reason = match asked {
-            Ok((_, output)) if output.success() => return Ok(()),
-            Ok((_, output)) => format!(
+            Ok(output) if output.success() => return Ok(()),
+            Ok(output) => format!(
                 "{}: {} {}",
                 output.status,
                 output.text(),
@@ -376,14 +386,8 @@ struct MeasuredPause {
 /// waited, has none.
 async fn write_pause(scene: &Scene) -> Option<WritePause> {
     let spec = scene.system.write_pause.as_ref()?;
-    let (_, output) = command::run(
-        &scene.fleet,
-        &scene.deployment,
-        &spec.command,
-        &BTreeMap::new(),
-    )
-    .await
-    .ok()?;
+    let asked = command::run(&scene.fleet, &scene.deployment, &spec.command);
+    let output = asked.await.ok()?;
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
     let measured: MeasuredPause =
         serde_json::from_value(printed.pointer(&spec.pointer)?.clone()).ok()?;

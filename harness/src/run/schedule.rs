@@ -170,7 +170,9 @@ impl Schedule {
                         }
                         None => Some(0),
                     };
-                    fired_ns.zip(alone_ns).map(|(fired, alone)| fired.max(alone))
+                    fired_ns
+                        .zip(alone_ns)
+                        .map(|(fired, alone)| fired.max(alone))
                 }
                 (State::Running, End::Until(trigger)) => fires(
                     trigger,

@@ -120,7 +120,11 @@ impl Scenario {
     /// The scenario with every storm turned into faults, and with `time` (if given) as the length of
     /// storms and of loads with `soak`; its time-out grows by as much. The same seed gives the same faults.
     #[must_use]
-    pub fn expanded(&self, seed: u64, time: Option<HumanDuration>) -> (Scenario, Vec<PlannedFault>) {
+    pub fn expanded(
+        &self,
+        seed: u64,
+        time: Option<HumanDuration>,
+    ) -> (Scenario, Vec<PlannedFault>) {
         let mut scenario = self.clone();
         if let Some(time) = time {
             scenario.stretch(time);
@@ -165,7 +169,10 @@ impl Scenario {
             let kind = kind.expect("a number below the sum of the weights falls into one of them");
             let name = format!("{}-{:03}", storm.name.get_ref(), number + 1);
             let mut when = storm.when.clone();
-            let own = when.get_ref().delay.map_or(std::time::Duration::ZERO, |d| d.0);
+            let own = when
+                .get_ref()
+                .delay
+                .map_or(std::time::Duration::ZERO, |d| d.0);
             when.get_mut().delay = Some(HumanDuration(own + at));
             let mut item = kind.item(Spanned::new(storm.name.span(), name.clone()), when);
             item.duration = Some(storm.hold);
@@ -173,7 +180,9 @@ impl Scenario {
             for targets in item.targets_mut() {
                 self.draw(targets, &mut rng);
             }
-            let parameters = item.parameters().expect("validation saw to it that one kind is given");
+            let parameters = item
+                .parameters()
+                .expect("validation saw to it that one kind is given");
             planned.push(PlannedFault {
                 name,
                 kind: parameters.kind().to_owned(),
@@ -191,7 +200,9 @@ impl Scenario {
     fn draw(&self, targets: &mut Names, rng: &mut ChaCha8Rng) {
         for target in &mut targets.0 {
             if let Some(role) = target.strip_suffix(ANY) {
-                let nodes = self.nodes_of(role).expect("validation saw to it that the role exists");
+                let nodes = self
+                    .nodes_of(role)
+                    .expect("validation saw to it that the role exists");
                 let one = rng.random_range(0..nodes as u64);
                 *target = format!("{role}[{one}]");
             }
@@ -262,27 +273,40 @@ mod tests {
             }
             let last = planned.last().unwrap();
             assert!(last.at.0 + last.length.0 <= scenario.storm[0].duration.0);
-            assert_eq!(expanded.fault[1].alone_after.as_deref(), Some("weather-001"));
+            assert_eq!(
+                expanded.fault[1].alone_after.as_deref(),
+                Some("weather-001")
+            );
         }
     }
 
     #[test]
     fn kinds_come_by_weight_and_nodes_are_drawn() {
-        let (_, planned) = parse(STORM).unwrap().expanded(1, Some("4000s".parse().unwrap()));
+        let (_, planned) = parse(STORM)
+            .unwrap()
+            .expanded(1, Some("4000s".parse().unwrap()));
         let share = |what: &dyn Fn(&PlannedFault) -> bool| {
             planned.iter().filter(|f| what(f)).count() as f64 / planned.len() as f64
         };
         assert!((share(&|f| f.kind == "kill") - 0.25).abs() < 0.06);
         for node in ["store[0]", "store[1]", "store[2]"] {
-            assert!((share(&|f| f.targets == [node]) - 0.33).abs() < 0.06, "{node}");
+            assert!(
+                (share(&|f| f.targets == [node]) - 0.33).abs() < 0.06,
+                "{node}"
+            );
         }
     }
 
     #[test]
     fn time_sets_the_length_of_storms_and_soaking_loads_and_extends_the_time_out() {
-        let (expanded, planned) = parse(STORM).unwrap().expanded(1, Some("10m".parse().unwrap()));
+        let (expanded, planned) = parse(STORM)
+            .unwrap()
+            .expanded(1, Some("10m".parse().unwrap()));
         assert_eq!(planned.len(), 150);
-        assert_eq!(expanded.load[0].duration, Some(HumanDuration::from_secs(600)));
+        assert_eq!(
+            expanded.load[0].duration,
+            Some(HumanDuration::from_secs(600))
+        );
         assert_eq!(expanded.timeout, HumanDuration::from_secs(120 + 540));
     }
 
@@ -290,15 +314,22 @@ mod tests {
     fn a_storm_that_cannot_be_is_refused_with_its_place() {
         for (from, to, expected) in [
             ("hold = \"1s\"", "hold = \"4s\"", "longer than `hold`"),
-            ("for = \"60s\"\n        every", "for = \"3s\"\n        every", "shorter than `every`"),
+            (
+                "for = \"60s\"\n        every",
+                "for = \"3s\"\n        every",
+                "shorter than `every`",
+            ),
             ("weight = 1", "weight = 0", "at least 1"),
             ("store[?]", "stroe[?]", "no role `stroe`"),
-            ("kill = {", "reset = {", "missing field"),
+            ("kill = {", "reset = {", "unknown field `service`"),
             ("service = \"node\"", "service = \"nod\"", "no such service"),
         ] {
             assert!(STORM.contains(from), "{from}");
             let error = parse(&STORM.replacen(from, to, 1)).unwrap_err();
-            assert!(error.starts_with("my.toml:") && error.contains(expected), "{to}: {error}");
+            assert!(
+                error.starts_with("my.toml:") && error.contains(expected),
+                "{to}: {error}"
+            );
         }
         let without_faults = STORM.split("[[storm.fault]]").next().unwrap();
         let error = parse(without_faults).unwrap_err();

@@ -67,4 +67,3 @@ impl<'de> Deserialize<'de> for Names {
         deserializer.deserialize_any(NamesVisitor)
     }
 }
-

@@ -247,6 +247,8 @@ impl System {
 
     /// The services of that name, of different roles.
     pub fn services<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ServiceSpec> {
-        self.service.iter().filter(move |s| s.name.get_ref() == name)
+        self.service
+            .iter()
+            .filter(move |s| s.name.get_ref() == name)
     }
 }

@@ -116,7 +116,9 @@ mod tests {
 
     #[test]
     fn an_action_of_two_forms_or_none_is_refused() {
-        let error = problem("[action.x]\non = \"router\"\nargv = [\"true\"]\nstart = \"router\"\nwithin = \"1s\"\n");
+        let error = problem(
+            "[action.x]\non = \"router\"\nargv = [\"true\"]\nstart = \"router\"\nwithin = \"1s\"\n",
+        );
         assert!(error.contains("expected `on` with `argv`"), "{error}");
         let error = problem("[action.x]\nstart = \"router\"\nwithin = \"1s\"\n");
         assert!(error.contains("expected `on` with `argv`"), "{error}");
@@ -125,13 +127,19 @@ mod tests {
     #[test]
     fn the_start_of_a_service_that_the_role_does_not_have_is_refused() {
         let error = problem("[action.x]\non = \"store\"\nstart = \"router\"\nwithin = \"1s\"\n");
-        assert!(error.contains("no service `router` for role `store`"), "{error}");
+        assert!(
+            error.contains("no service `router` for role `store`"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_pattern_without_a_name_is_refused_with_its_place() {
         let error = problem("[[event]]\nlane = \"x\"\nservice = \"router\"\npattern = 'a(b)'\n");
-        assert!(error.starts_with("my.toml:") && error.contains("(?<name>...)"), "{error}");
+        assert!(
+            error.starts_with("my.toml:") && error.contains("(?<name>...)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::faults::{ActiveFault, PreparedFault};
 use super::fleet::FleetError;
 use super::progress::Progress;
 use super::scene::{CheckpointTaken, Scene};
-use super::schedule::{Item, Schedule};
+use super::schedule::Schedule;
 
 /// How often the number of completed operations is looked at while a trigger waits for it.
 const OPERATIONS_POLL: Duration = Duration::from_millis(1);

@@ -37,7 +37,9 @@ impl Conductor {
                     let installed = match prepared {
                         Ok(prepared) => {
                             let nemesis = &scene.nemesis;
-                            Ok(nemesis.install(&scene.fleet, prepared, || clock.now_ns()).await)
+                            Ok(nemesis
+                                .install(&scene.fleet, prepared, || clock.now_ns())
+                                .await)
                         }
                         Err(error) => Err(error),
                     };

@@ -120,7 +120,13 @@ impl Conductor {
     }
 
     /// Records the start or end of a window in the history.
-    pub(super) async fn mark(&mut self, process: Process, f: &'static str, lane: &'static str, name: &str) {
+    pub(super) async fn mark(
+        &mut self,
+        process: Process,
+        f: &'static str,
+        lane: &'static str,
+        name: &str,
+    ) {
         let mark = WindowMark {
             lane: lane.into(),
             name: name.to_owned(),

@@ -9,7 +9,10 @@ impl Deployment {
     /// Copies logs and kept files of every service to `local/<node>/`, all nodes at the same time; returns
     /// what could not be copied.
     pub(crate) async fn collect(&self, fleet: &Fleet, local: &Path) -> Vec<String> {
-        let copied = self.placed.iter().map(|placed| collect_one(fleet, placed, local));
+        let copied = self
+            .placed
+            .iter()
+            .map(|placed| collect_one(fleet, placed, local));
         let missing = futures_util::future::join_all(copied).await;
         missing.into_iter().flatten().collect()
     }

@@ -21,7 +21,11 @@ impl Deployment {
     }
 
     /// Makes a service's directory with its files.
-    pub(super) async fn place_files(&self, fleet: &Fleet, placed: &Placed) -> Result<(), DeployError> {
+    pub(super) async fn place_files(
+        &self,
+        fleet: &Fleet,
+        placed: &Placed,
+    ) -> Result<(), DeployError> {
         let context = self.context_of(placed);
         let node = fleet.node(&placed.node.name)?;
         node.exec(&format!("mkdir -p {}", placed.dir)).await?;

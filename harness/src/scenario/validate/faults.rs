@@ -48,7 +48,10 @@ impl Scenario {
             }
             for fault in &storm.fault {
                 if *fault.weight.get_ref() == 0 {
-                    return Err(Problem::at(&fault.weight, "expected a weight of at least 1"));
+                    return Err(Problem::at(
+                        &fault.weight,
+                        "expected a weight of at least 1",
+                    ));
                 }
                 let item = fault.item(storm.name.clone(), storm.when.clone());
                 self.validate_kind(&item, &fault.weight, system, true)?;
@@ -167,7 +170,10 @@ fn validate_numbers(parameters: FaultParameters<'_>) -> Result<(), Problem> {
         }
         FaultParameters::Delay(delay) => {
             if delay.delay.get_ref().0.as_millis() == 0 {
-                return Err(Problem::at(&delay.delay, "expected a delay of at least 1ms"));
+                return Err(Problem::at(
+                    &delay.delay,
+                    "expected a delay of at least 1ms",
+                ));
             }
             if delay.jitter > *delay.delay.get_ref() {
                 return Err(Problem::at(

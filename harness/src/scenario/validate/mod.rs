@@ -9,6 +9,7 @@ mod waits;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use shakedown_nemesis::protocol::{LARGEST_DISK_MIB, SMALLEST_DISK_MIB};
 use toml::Spanned;
 
 use super::Scenario;
@@ -102,11 +103,14 @@ impl Scenario {
                     "expected at least one node for this role",
                 ));
             }
-            if role.disk_mib.is_some_and(|mib| !(8..=65536).contains(&mib)) {
-                return Err(Problem::at(
-                    &role.role,
-                    "expected a `disk_mib` of 8 to 65536 for this role",
-                ));
+            let sizes = SMALLEST_DISK_MIB..=LARGEST_DISK_MIB;
+            if role.disk_mib.is_some_and(|mib| !sizes.contains(&mib)) {
+                let message = format!(
+                    "expected a `disk_mib` of {} to {} for this role",
+                    sizes.start(),
+                    sizes.end()
+                );
+                return Err(Problem::at(&role.role, message));
             }
         }
         Ok(())
@@ -178,7 +182,11 @@ impl Scenario {
 
     /// Nodes of a role; `None` if the scenario has no such role.
     pub(crate) fn nodes_of(&self, role: &str) -> Option<usize> {
-        let found = self.roles.get_ref().iter().find(|r| r.role.get_ref() == role);
+        let found = self
+            .roles
+            .get_ref()
+            .iter()
+            .find(|r| r.role.get_ref() == role);
         found.map(|r| r.nodes)
     }
 }

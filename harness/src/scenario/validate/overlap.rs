@@ -97,10 +97,17 @@ mod tests {
         ] {
             let error = problem(&format!("{first}{}", load("second", when, rest)));
             let error = error.unwrap_or_else(|| panic!("accepted: {when}"));
-            assert!(error.contains("runs at the same time as `first`"), "{error}");
+            assert!(
+                error.contains("runs at the same time as `first`"),
+                "{error}"
+            );
         }
         let waiting = load("first", "{ at = \"0s\" }", "until = { after = \"second\" }");
-        let second = load("second", "{ after = \"first.start\", delay = \"9s\" }", "count = 1");
+        let second = load(
+            "second",
+            "{ after = \"first.start\", delay = \"9s\" }",
+            "count = 1",
+        );
         assert!(problem(&format!("{waiting}{second}")).is_some());
     }
 
@@ -134,7 +141,10 @@ mod tests {
         let cut = "\n[[fault]]\nname = \"cut\"\nwhen = { at = \"0s\" }\npartition = { from = \"router\", to = \"store\" }\n";
         let after = |when: &str| load("late", &format!("{{ after = \"{when}\" }}"), "count = 1");
         let error = problem(&format!("{cut}{}", after("cut"))).unwrap();
-        assert!(error.contains("lasts to the end of the scenario"), "{error}");
+        assert!(
+            error.contains("lasts to the end of the scenario"),
+            "{error}"
+        );
         assert_eq!(problem(&format!("{cut}{}", after("cut.start"))), None);
     }
 }
