@@ -3,7 +3,7 @@
 //!
 //! This crate knows nothing of SSH: the agent reads length-delimited JSON on standard input and
 //! answers on standard output, whoever holds the other end.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod agent;
 pub mod fault;

@@ -1,24 +1,22 @@
 //! Carrying out an order, in two steps: what undoes it goes into the ledger and what takes time is
 //! done; then, maybe much later, the effect, and a look at what it was.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::sys::signal::Signal;
-
+use super::disk;
 use super::error::AgentError;
-use super::evidence::{evidence, states};
-use super::ledger::{self, Entry, UndoStep};
-use super::nft::{self, Loader};
+use super::evidence::evidence;
+use super::filter::{self, prepare_table};
+use super::ledger::{self, Entry};
+use super::nft::Loader;
 use super::process::ProcessId;
-use super::rules::{self, Management, Table};
-use super::service::{self, Record};
+use super::rules::{Management, Table};
+use super::service::Record;
+use super::signals::{self, continue_steps, kill_steps};
 use super::state_dir::StateLock;
 use super::undo;
 use crate::fault::NodeFault;
 use crate::outcome::{Evidence, NodeOutcome, Outcome};
-
-/// How long stopped processes may take to show it.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An order and what it is called.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +32,10 @@ pub(crate) struct Order<'a> {
 /// A fault that is in the ledger and needs only be let loose.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    entry: Entry,
-    noop: bool,
+    pub(crate) entry: Entry,
+    pub(crate) noop: bool,
     /// For faults on packets, unless nothing is to happen.
-    loader: Option<(Loader, Table)>,
+    pub(crate) loader: Option<(Loader, Table)>,
 }
 
 impl Prepared {
@@ -57,7 +55,6 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
     if ledger::find(lock, order.run, order.fault)?.is_some() {
         return Err(AgentError::FaultInPlace(order.fault.to_owned()));
     }
-    refuse_unsupported(order.order)?;
     let mut prepared = Prepared {
         entry: Entry {
             run: order.run.to_owned(),
@@ -72,22 +69,29 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
     };
     match order.order {
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => {
-            prepare_table(&mut prepared, table(order))?;
+            prepare_table(&mut prepared, filter::table(order))?;
         }
         NodeFault::Kill {
-            service, restart, ..
+            service,
+            restart,
+            signal,
         } => {
-            prepared.entry.undo = match running(lock, service)? {
-                Ok(_) => restart_step(service, *restart),
-                Err(_) => Vec::new(),
-            };
+            if let Ok(leader) = running(lock, service)? {
+                prepared.entry.undo = kill_steps(service, *restart, *signal, Some(&leader));
+            }
         }
         NodeFault::Pause { service } => {
             if let Ok(leader) = running(lock, service)? {
                 prepared.entry.undo = continue_steps(&leader.tree());
             }
         }
-        _ => {}
+        NodeFault::PowerLoss { service, dir } => {
+            prepared.entry.undo = disk::power_loss_steps(lock, service, dir)?;
+        }
+        NodeFault::DiskFull { dir, .. } => {
+            prepared.entry.undo = disk::full_steps(lock, dir)?;
+        }
+        _ => return Err(AgentError::Refused("not supported yet".into())),
     }
     ledger::write(lock, &prepared.entry)?;
     Ok(prepared)
@@ -106,12 +110,25 @@ pub(crate) fn strike(
         loader,
     } = prepared;
     let outcome = match entry.order.clone() {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filter(&entry, loader, ordered),
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => {
+            filter::filter(&entry, loader, ordered)
+        }
         NodeFault::Kill {
-            service, restart, ..
-        } => kill(lock, &mut entry, &service, restart, noop, ordered),
-        NodeFault::Pause { service } => pause(lock, &mut entry, &service, noop, ordered),
-        other => refuse_unsupported(&other).map(|()| unreachable!("refused when prepared")),
+            service,
+            restart,
+            signal,
+        } => {
+            let order = (service.as_str(), restart, signal);
+            signals::kill(lock, &mut entry, order, noop, ordered)
+        }
+        NodeFault::Pause { service } => signals::pause(lock, &mut entry, &service, noop, ordered),
+        NodeFault::PowerLoss { service, dir } => {
+            disk::power_loss(lock, &mut entry, (&service, &dir), noop, ordered)
+        }
+        NodeFault::DiskFull { dir, leave_bytes } => {
+            disk::disk_full(lock, &dir, leave_bytes, noop, ordered)
+        }
+        _ => Err(AgentError::Refused("not supported yet".into())),
     };
     let kept = outcome.and_then(|outcome| {
         entry.installed = Some(outcome.clone());
@@ -135,194 +152,18 @@ pub(crate) fn abandon(lock: &StateLock<'_>, prepared: Prepared) -> Result<NodeOu
     })
 }
 
-fn table(order: Order<'_>) -> Option<Table> {
-    let name = rules::table_name(order.run, order.fault);
-    match order.order {
-        NodeFault::DropFrom { peers } => Some(rules::drop_from(&name, peers, order.management)),
-        NodeFault::Reset {
-            port,
-            from,
-            probability,
-            ..
-        } => Some(rules::reset(
-            &name,
-            *port,
-            from,
-            *probability,
-            order.management,
-        )),
-        _ => None,
-    }
-}
-
-fn prepare_table(prepared: &mut Prepared, table: Option<Table>) -> Result<(), AgentError> {
-    let Some(table) = table else {
-        return Ok(());
-    };
-    if nft::exists(&table.name)? {
-        return Err(AgentError::Refused(format!(
-            "table {} exists and is not in the ledger",
-            table.name
-        )));
-    }
-    prepared.entry.undo.push(UndoStep::DeleteTable {
-        table: table.name.clone(),
-    });
-    if !prepared.noop {
-        let loader = Loader::start()?;
-        if let Some(process) = loader.process() {
-            prepared.entry.undo.push(UndoStep::EndLoader { process });
-        }
-        prepared.loader = Some((loader, table));
-    }
-    Ok(())
-}
-
-fn filter(
-    entry: &Entry,
-    loader: Option<(Loader, Table)>,
-    ordered: Instant,
-) -> Result<NodeOutcome, AgentError> {
-    let name = rules::table_name(&entry.run, &entry.fault);
-    let what = format!("rules of table {name}");
-    if let Some((loader, table)) = loader {
-        loader.load(&table)?;
-        let took = time_to_effect(ordered);
-        nft::check(&table)?;
-        return Ok(NodeOutcome {
-            outcome: Outcome::Installed,
-            evidence: vec![evidence(what, table.comments.join(", ")), took],
-        });
-    }
-    // Nothing was to happen; the kernel is asked all the same.
-    let (outcome, seen) = if nft::exists(&name)? {
-        (Outcome::Indeterminate, "there, though nothing was loaded")
-    } else {
-        (Outcome::Skipped, "no such table")
-    };
-    Ok(NodeOutcome {
-        outcome,
-        evidence: vec![evidence(what, seen)],
-    })
-}
-
-fn kill(
-    lock: &StateLock<'_>,
-    entry: &mut Entry,
-    service: &str,
-    restart: bool,
-    noop: bool,
-    ordered: Instant,
-) -> Result<NodeOutcome, AgentError> {
-    let leader = match running(lock, service)? {
-        Ok(leader) => leader,
-        Err(outcome) => {
-            // It is not for us to start what we did not kill.
-            rewrite(lock, entry, Vec::new())?;
-            return Ok(outcome);
-        }
-    };
-    rewrite(lock, entry, restart_step(service, restart))?;
-    let tree = leader.tree();
-    let mut seen = states(&tree, "before");
-    let all_gone = if noop {
-        tree.iter().all(|process| !process.is_alive())
-    } else {
-        service::kill_tree(&leader)?
-    };
-    let took = time_to_effect(ordered);
-    seen.extend(states(&tree, "after"));
-    let outcome = match (noop, all_gone) {
-        (false, true) => Outcome::Installed,
-        (true, false) => Outcome::Skipped,
-        // Killed and still there, or not killed and yet gone.
-        _ => Outcome::Indeterminate,
-    };
-    if outcome == Outcome::Installed {
-        seen.push(took);
-    }
-    Ok(NodeOutcome {
-        outcome,
-        evidence: seen,
-    })
-}
-
-fn pause(
-    lock: &StateLock<'_>,
-    entry: &mut Entry,
-    service: &str,
-    noop: bool,
-    ordered: Instant,
-) -> Result<NodeOutcome, AgentError> {
-    let leader = match running(lock, service)? {
-        Ok(leader) => leader,
-        Err(outcome) => return Ok(outcome),
-    };
-    let mut stopped: Vec<ProcessId> = Vec::new();
-    let mut seen = Vec::new();
-    // A process not yet stopped may start others: look again until there are no new ones.
-    loop {
-        let mut new = leader.tree();
-        new.retain(|process| !stopped.contains(process));
-        if new.is_empty() {
-            break;
-        }
-        seen.extend(states(&new, "before"));
-        let mut unknown = continue_steps(&new);
-        unknown.retain(|step| !entry.undo.contains(step));
-        rewrite(lock, entry, [entry.undo.clone(), unknown].concat())?;
-        if !noop {
-            for process in &new {
-                process.signal(Signal::SIGSTOP)?;
-            }
-            service::wait_until(STOP_PATIENCE, || {
-                new.iter().all(|p| p.state() == Some('T') || !p.is_alive())
-            });
-        }
-        stopped.extend(new);
-    }
-    let took = time_to_effect(ordered);
-    seen.extend(states(&stopped, "after"));
-    let paused = stopped.iter().filter(|p| p.state() == Some('T')).count();
-    let outcome = if paused == 0 {
-        Outcome::Skipped
-    } else if paused == stopped.len() {
-        Outcome::Installed
-    } else {
-        Outcome::Indeterminate
-    };
-    if outcome == Outcome::Installed {
-        seen.push(took);
-    }
-    Ok(NodeOutcome {
-        outcome,
-        evidence: seen,
-    })
-}
-
 /// How long it took until all of the fault was in effect.
-fn time_to_effect(ordered: Instant) -> Evidence {
+pub(crate) fn time_to_effect(ordered: Instant) -> Evidence {
     let milliseconds = ordered.elapsed().as_secs_f64() * 1e3;
     evidence("time from order to effect", format!("{milliseconds:.3} ms"))
 }
 
-fn restart_step(service: &str, restart: bool) -> Vec<UndoStep> {
-    let step = UndoStep::StartService {
-        service: service.to_owned(),
-    };
-    restart.then_some(step).into_iter().collect()
-}
-
-fn continue_steps(processes: &[ProcessId]) -> Vec<UndoStep> {
-    processes
-        .iter()
-        .cloned()
-        .map(|process| UndoStep::Continue { process })
-        .collect()
-}
-
 /// Brings the ledger up to date, if what undoes the fault has changed since it was prepared.
-fn rewrite(lock: &StateLock<'_>, entry: &mut Entry, undo: Vec<UndoStep>) -> Result<(), AgentError> {
+pub(crate) fn rewrite(
+    lock: &StateLock<'_>,
+    entry: &mut Entry,
+    undo: Vec<ledger::UndoStep>,
+) -> Result<(), AgentError> {
     if entry.undo != undo {
         entry.undo = undo;
         ledger::write(lock, entry)?;
@@ -331,7 +172,7 @@ fn rewrite(lock: &StateLock<'_>, entry: &mut Entry, undo: Vec<UndoStep>) -> Resu
 }
 
 /// The first process of a running service, or the outcome of a fault on one that doesn't run.
-fn running(
+pub(crate) fn running(
     lock: &StateLock<'_>,
     service: &str,
 ) -> Result<Result<ProcessId, NodeOutcome>, AgentError> {
@@ -344,20 +185,4 @@ fn running(
         outcome: Outcome::Skipped,
         evidence: vec![evidence(format!("service {service}"), seen)],
     }))
-}
-
-fn refuse_unsupported(order: &NodeFault) -> Result<(), AgentError> {
-    let kind = match order {
-        NodeFault::Kill {
-            signal: crate::fault::KillSignal::Terminate,
-            ..
-        } => "kill with SIGTERM",
-        NodeFault::Reset { containing, .. } if !containing.is_empty() => "reset by content",
-        NodeFault::Delay { .. } => "delay",
-        NodeFault::Clock { .. } => "clock",
-        NodeFault::PowerLoss { .. } => "power_loss",
-        NodeFault::DiskFull { .. } => "disk_full",
-        _ => return Ok(()),
-    };
-    Err(AgentError::Refused(format!("{kind}: not supported yet")))
 }

@@ -50,6 +50,21 @@ pub(crate) enum UndoStep {
         /// Which.
         process: ProcessId,
     },
+    /// Kill what is left of a service that was to end by itself; comes before the service is started.
+    KillRest {
+        /// Its first process.
+        process: ProcessId,
+    },
+    /// Mount a disk anew, if its power is off.
+    Remount {
+        /// Its mount point.
+        disk: PathBuf,
+    },
+    /// Remove the file that fills a disk.
+    RemoveFiller {
+        /// The file.
+        file: PathBuf,
+    },
     /// Start a service, unless it runs or was forgotten since.
     StartService {
         /// Its name.

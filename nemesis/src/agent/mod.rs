@@ -6,9 +6,11 @@
 //! the agent), the next agent (its `Hello`), and a person (`shakedown-agent heal`). Each takes the
 //! state directory's lock first, so only one of them undoes a fault.
 
+mod disk;
 mod durable;
 mod error;
 mod evidence;
+mod filter;
 mod inflict;
 mod lease;
 mod ledger;
@@ -19,6 +21,7 @@ mod rules;
 mod serve;
 mod service;
 mod session;
+mod signals;
 mod spawn;
 mod state_dir;
 mod tail;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::disk;
 use super::error::AgentError;
 use super::lease::Lease;
 use super::nft;
@@ -91,7 +92,10 @@ impl Agent {
         let Request { id, body } = request;
         if matches!(
             body,
-            RequestBody::Stop { .. } | RequestBody::StopAll { .. } | RequestBody::ProbeCount { .. }
+            RequestBody::Stop { .. }
+                | RequestBody::StopAll { .. }
+                | RequestBody::Disk { .. }
+                | RequestBody::ProbeCount { .. }
         ) {
             let agent = Arc::clone(self);
             thread::spawn(move || agent.reply(id, &body));
@@ -150,7 +154,10 @@ impl Agent {
             RequestBody::Status { service } => {
                 Ok(Reply::Service(service::status(&self.state, service)?))
             }
-            RequestBody::Disk { .. } => Err(AgentError::Refused("disk: not supported yet".into())),
+            RequestBody::Disk { path, size_mib } => {
+                disk::create(&self.state.lock()?, path, *size_mib)?;
+                Ok(Reply::Done)
+            }
             RequestBody::Prepare { fault, order, noop } => {
                 self.in_session(|s| s.prepare(fault, order, *noop))?;
                 Ok(Reply::Done)
@@ -257,9 +264,10 @@ impl Agent {
     /// The channel is gone.
     fn end(&self) -> Result<(), AgentError> {
         match self.session().as_mut() {
-            Some(session) => session
-                .end_own("because the channel ended", || true)
-                .map(|_| ()),
+            Some(session) => {
+                session.end_own("because the channel ended", || true)?;
+                disk::remove_idle(&self.state.lock()?)
+            }
             None => Ok(()),
         }
     }

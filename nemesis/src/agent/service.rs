@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::disk;
 use super::durable;
 use super::error::AgentError;
 use super::process::ProcessId;
@@ -94,20 +95,40 @@ pub(crate) fn stop(
     Ok(record.state())
 }
 
-/// Ends and forgets every service on record, as [`stop`] does one; tries all, and reports the first failure.
+/// Ends and forgets every service on record, as [`stop`] does one, and removes the disks; tries all, and
+/// reports the first failure.
 pub(crate) fn stop_all(state: &StateDir, patience: Duration) -> Result<(), AgentError> {
+    let mut outcome = Ok(());
+    for name in names(state)? {
+        outcome = outcome.and(stop(state, &name, patience).map(|_| ()));
+    }
+    outcome.and(disk::remove_all(&state.lock()?))
+}
+
+/// Whether any service on record runs.
+pub(crate) fn any_alive(lock: &StateLock<'_>) -> Result<bool, AgentError> {
+    for name in names(lock.state)? {
+        if Record::load(lock, &name)?.is_some_and(|record| record.process.is_alive()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Names of all services on record.
+fn names(state: &StateDir) -> Result<Vec<String>, AgentError> {
     let directory = state.services();
     let read = |source| AgentError::file("read", &directory)(source);
-    let mut outcome = Ok(());
+    let mut names = Vec::new();
     for file in fs::read_dir(&directory).map_err(read)? {
         let path = file.map_err(read)?.path();
         let name = path.file_stem().and_then(|stem| stem.to_str());
         // Anything else was left by a writer that died before its rename.
         if let (Some(name), Some("json")) = (name, path.extension().and_then(|e| e.to_str())) {
-            outcome = outcome.and(stop(state, name, patience).map(|_| ()));
+            names.push(name.to_owned());
         }
     }
-    outcome
+    Ok(names)
 }
 
 /// Kills every process of a service; true if all are gone. Repeats, as they may start more meanwhile.

@@ -155,7 +155,7 @@ impl Session {
     pub(crate) fn heal(&mut self) -> Result<HealReport, AgentError> {
         let state = self.state.clone();
         let lock = state.lock()?;
-        let report = undo::heal_from(&lock, None)?;
+        let report = undo::heal_all(&lock)?;
         self.ended_without_undo(&report, "by a request to heal");
         dismiss_if_idle(&mut self.watchdog, &lock)?;
         Ok(report)

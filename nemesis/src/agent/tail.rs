@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A line longer than this is handed out in pieces, bytes.
@@ -13,6 +13,9 @@ const LONGEST_LINE: usize = 64 << 10;
 pub(crate) struct Tail {
     path: PathBuf,
     open: Option<Open>,
+    /// What is known of a file that could not be read any more: its disk lost power, and nothing may keep
+    /// that from being unmounted.
+    lost: Option<Lost>,
     /// The begin of a line whose end is not there yet.
     partial: Vec<u8>,
 }
@@ -22,7 +25,19 @@ struct Open {
     file: File,
     inode: (u64, u64),
     read: u64,
+    /// Its first bytes.
+    head: Vec<u8>,
 }
+
+/// How a file is known again that was read up to some byte.
+#[derive(Debug)]
+struct Lost {
+    head: Vec<u8>,
+    read: u64,
+}
+
+/// Bytes by which a file is known again; a log's first line has a time in it, or a process's number.
+const HEAD_BYTES: usize = 256;
 
 impl Tail {
     /// Follows from the file's present end; from its start if it doesn't exist yet.
@@ -30,6 +45,7 @@ impl Tail {
         let mut tail = Self {
             path: path.to_owned(),
             open: None,
+            lost: None,
             partial: Vec::new(),
         };
         if let Some(mut open) = tail.replacement()? {
@@ -42,8 +58,21 @@ impl Tail {
     /// The lines that ended since the last call, without their ends.
     pub(crate) fn lines(&mut self) -> io::Result<Vec<String>> {
         let mut lines = Vec::new();
-        self.read_open(&mut lines)?;
-        if let Some(new) = self.replacement()? {
+        if let Err(error) = self.read_open(&mut lines) {
+            self.lost = self.open.take().map(|open| Lost {
+                head: open.head,
+                read: open.read,
+            });
+            return Err(error);
+        }
+        if let Some(mut new) = self.replacement()? {
+            if let Some(lost) = self.lost.take()
+                && head(&new.file, lost.head.len())? == lost.head
+            {
+                // The same file on its disk mounted anew: what was read is not read again.
+                let kept = lost.read.min(new.file.metadata()?.len());
+                new.read = new.file.seek(SeekFrom::Start(kept))?;
+            }
             // The old file may have grown before it was replaced.
             self.read_open(&mut lines)?;
             self.partial.clear();
@@ -76,6 +105,7 @@ impl Tail {
             inode: (metadata.dev(), metadata.ino()),
             file,
             read: 0,
+            head: Vec::new(),
         }))
     }
 
@@ -85,10 +115,14 @@ impl Tail {
         };
         if open.file.metadata()?.len() < open.read {
             open.read = open.file.seek(SeekFrom::Start(0))?;
+            open.head.clear();
             self.partial.clear();
         }
         let mut bytes = Vec::new();
         open.read += open.file.read_to_end(&mut bytes)? as u64;
+        if !bytes.is_empty() && open.head.len() < HEAD_BYTES {
+            open.head = head(&open.file, HEAD_BYTES)?;
+        }
         for byte in bytes {
             if byte == b'\n' || self.partial.len() == LONGEST_LINE {
                 lines.push(String::from_utf8_lossy(&self.partial).into_owned());
@@ -100,6 +134,14 @@ impl Tail {
         }
         Ok(())
     }
+}
+
+/// The first bytes of a file; fewer if it is shorter.
+fn head(file: &File, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use super::disk;
+use super::durable;
 use super::error::AgentError;
 use super::evidence::{evidence, states};
 use super::ledger::{self, Entry, UndoStep};
@@ -13,6 +15,7 @@ use super::nft;
 use super::process::{self, ProcessId};
 use super::rules;
 use super::service::{self, Record};
+use super::signals;
 use super::spawn;
 use super::state_dir::{StateDir, StateLock};
 use crate::fault::NodeFault;
@@ -82,19 +85,33 @@ impl HealReport {
 /// Something of a fault that is still in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leftover {
-    /// `RUN.FAULT` in the ledger; empty for a table of ours that no fault in the ledger accounts for.
+    /// `RUN.FAULT` in the ledger; empty for a disk, and for a table of ours that no fault in the ledger
+    /// accounts for.
     pub fault: String,
-    /// What is there: tables, stopped processes, services down.
+    /// What is there: tables, stopped processes, services down, disks.
     pub remains: Vec<String>,
 }
 
-/// Undoes everything in the ledger, whoever put it there. May be done any number of times.
+/// Undoes everything in the ledger, whoever put it there, and removes the disks that nothing uses. May be
+/// done any number of times.
 ///
 /// # Errors
 /// When the state directory can't be locked or read. A single fault that can't be undone is part of
 /// the report and keeps none of the others from being undone.
 pub fn heal(state: &StateDir) -> Result<HealReport, AgentError> {
-    heal_from(&state.lock()?, None)
+    heal_all(&state.lock()?)
+}
+
+/// As [`heal`], with the lock held already.
+pub(crate) fn heal_all(lock: &StateLock<'_>) -> Result<HealReport, AgentError> {
+    let mut report = heal_from(lock, None)?;
+    if let Err(error) = disk::remove_idle(lock) {
+        report.failed.push(Unhealed {
+            file: "disks".to_owned(),
+            error: error.to_string(),
+        });
+    }
+    Ok(report)
 }
 
 /// Undoes what one agent put into the ledger.
@@ -103,10 +120,7 @@ fn heal_own(lock: &StateLock<'_>, agent: &ProcessId) -> Result<HealReport, Agent
 }
 
 /// Undoes what one agent, or anyone, put into the ledger.
-pub(crate) fn heal_from(
-    lock: &StateLock<'_>,
-    agent: Option<&ProcessId>,
-) -> Result<HealReport, AgentError> {
+fn heal_from(lock: &StateLock<'_>, agent: Option<&ProcessId>) -> Result<HealReport, AgentError> {
     let mut report = HealReport::default();
     for (file, entry) in ledger::list(lock)? {
         let outcome = match entry {
@@ -155,7 +169,11 @@ pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome,
         process::boot_id().map_err(AgentError::file("read", "/proc/sys/kernel".as_ref()))?;
     let outcome = if entry.agent.boot_id == boot_id {
         let mut outcome = last_look(entry)?;
-        outcome.evidence.extend(steps(lock, entry)?);
+        let (seen, doubtful) = steps(lock, entry)?;
+        outcome.evidence.extend(seen);
+        if doubtful && outcome.outcome == Outcome::Installed {
+            outcome.outcome = Outcome::Indeterminate;
+        }
         outcome
     } else {
         NodeOutcome {
@@ -167,14 +185,23 @@ pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome,
     Ok(outcome)
 }
 
-/// Does what undoes a fault, in the reverse of its order, and checks that it worked.
-pub(crate) fn steps(lock: &StateLock<'_>, entry: &Entry) -> Result<Vec<Evidence>, AgentError> {
-    entry
-        .undo
-        .iter()
-        .rev()
-        .filter_map(|step| undo_step(lock, step).transpose())
-        .collect()
+/// Does what undoes a fault, in the reverse of its order, and checks that it worked; says what was seen,
+/// and whether that casts doubt on the fault's effect.
+pub(crate) fn steps(
+    lock: &StateLock<'_>,
+    entry: &Entry,
+) -> Result<(Vec<Evidence>, bool), AgentError> {
+    let (mut seen, mut doubtful) = (Vec::new(), false);
+    for step in entry.undo.iter().rev() {
+        if let UndoStep::Remount { disk } = step {
+            let (evidence, doubt) = disk::restore(lock, disk)?;
+            seen.push(evidence);
+            doubtful |= doubt;
+        } else {
+            seen.extend(undo_step(lock, step)?);
+        }
+    }
+    Ok((seen, doubtful))
 }
 
 fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, AgentError> {
@@ -210,6 +237,20 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
                 process.state_text(),
             )
         }
+        UndoStep::KillRest { process } => {
+            if !service::kill_tree(process)? {
+                return Err(AgentError::StillThere(format!(
+                    "service of pid {} survives SIGKILL",
+                    process.pid
+                )));
+            }
+            return Ok(None);
+        }
+        UndoStep::Remount { disk } => disk::restore(lock, disk)?.0,
+        UndoStep::RemoveFiller { file } => {
+            durable::remove(file)?;
+            evidence(format!("{} after undo", file.display()), "removed")
+        }
         UndoStep::StartService { service } => {
             let what = format!("service {service} after undo");
             let record = match Record::load(lock, service)? {
@@ -243,6 +284,8 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
     match &entry.order {
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filtered(entry, installed),
         NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
+        NodeFault::Kill { .. } => Ok(signals::ended_by_now(entry, installed)),
+        NodeFault::DiskFull { dir, .. } => disk::still_full(dir, installed),
         _ => Ok(installed),
     }
 }
@@ -327,13 +370,25 @@ pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
             });
         }
     }
+    for disk in disk::list(&lock)? {
+        found.push(Leftover {
+            fault: String::new(),
+            remains: vec![format!("disk {}", disk.path.display())],
+        });
+    }
     Ok(found)
 }
 
 fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, AgentError> {
     Ok(match step {
         UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
-        UndoStep::EndLoader { .. } => None,
+        UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
+        UndoStep::Remount { disk } => {
+            disk::is_down(lock, disk)?.then(|| format!("disk {} is down", disk.display()))
+        }
+        UndoStep::RemoveFiller { file } => file
+            .exists()
+            .then(|| format!("file {} fills its disk", file.display())),
         UndoStep::Continue { process } => {
             (process.state() == Some('T')).then(|| format!("pid {} is stopped", process.pid))
         }

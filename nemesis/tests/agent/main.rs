@@ -9,6 +9,7 @@
 
 mod channel;
 mod death;
+mod disk;
 mod node;
 mod partition;
 mod prepared;

@@ -79,6 +79,13 @@ impl Node {
         }
     }
 
+    /// Ends it, with everything in it.
+    pub(crate) fn end(mut self) -> TempDir {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+        std::mem::replace(&mut self.home, tempfile::tempdir().unwrap())
+    }
+
     /// A command that will run in the node.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -195,6 +195,79 @@ fn a_kill_takes_the_whole_family_and_its_end_starts_the_service_again() {
     assert!(seen(&ended, "service web after undo").starts_with(&format!("pid {pid},")));
 }
 
+fn terminate(restart: bool) -> NodeFault {
+    NodeFault::Kill {
+        service: "web".into(),
+        restart,
+        signal: KillSignal::Terminate,
+    }
+}
+
+#[test]
+fn a_service_that_is_terminated_ends_in_its_own_way_and_is_started_again() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let spec = shell(
+        &node,
+        "trap 'echo goodbye; exit' TERM; echo hello; while :; do sleep 0.1; done",
+    );
+    let log = || std::fs::read_to_string(&spec.log).unwrap();
+    let first = start(&mut agent, &spec);
+    eventually("the shell is ready", || log() == "hello\n");
+    let installed = agent.install("term", terminate(true));
+    assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+    assert_eq!(node.process_state(first), None);
+    assert_eq!(log(), "hello\ngoodbye\n");
+    assert_eq!(agent.undo("term").outcome, Outcome::Installed);
+    assert!(matches!(status(&mut agent), ServiceState::Running { pid, .. } if pid != first));
+    eventually("the shell is ready again", || {
+        log() == "hello\ngoodbye\nhello\n"
+    });
+    assert_eq!(
+        agent.install_noop("noop", terminate(true)).outcome,
+        Outcome::Skipped
+    );
+    assert_eq!(agent.undo("noop").outcome, Outcome::Skipped);
+}
+
+#[test]
+fn a_service_that_ignores_sigterm_makes_the_fault_skipped_and_runs_at_its_end() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let spec = shell(&node, "trap '' TERM; echo deaf; while :; do sleep 1; done");
+    start(&mut agent, &spec);
+    eventually("the shell ignores SIGTERM", || {
+        std::fs::read_to_string(&spec.log).unwrap() == "deaf\n"
+    });
+    let installed = agent.install("term", terminate(true));
+    assert_eq!(installed.outcome, Outcome::Indeterminate);
+    let ended = agent.undo("term");
+    assert_eq!(ended.outcome, Outcome::Skipped, "{ended:?}");
+    assert!(matches!(status(&mut agent), ServiceState::Running { .. }));
+}
+
+#[test]
+fn a_status_tells_the_memory_of_all_processes_of_a_service() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let memory = |agent: &mut Channel| match status(agent) {
+        ServiceState::Running { rss_kib, .. } => rss_kib,
+        other => panic!("{other:?}"),
+    };
+    start(&mut agent, &shell(&node, "sleep 1000"));
+    assert!((1..8192).contains(&memory(&mut agent)));
+    stop(&mut agent, 20_000).unwrap();
+    // A child holds 16 MiB in a variable. The kernel's figures lag behind by a few pages per processor.
+    let script = "(x=$(head -c 16777216 /dev/zero | tr '\\0' x); echo big; sleep 1000); wait";
+    let spec = shell(&node, script);
+    start(&mut agent, &spec);
+    eventually("the child is big", || {
+        std::fs::read_to_string(&spec.log).unwrap() == "big\n"
+    });
+    let big = memory(&mut agent);
+    assert!(big > 12_000, "{big}");
+}
+
 #[test]
 fn a_kill_without_restart_leaves_the_service_dead_and_nothing_to_heal() {
     let node = Node::new(1);

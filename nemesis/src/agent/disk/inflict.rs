@@ -1,0 +1,112 @@
+//! Faults on disks, from the order to its outcome.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::power_loss::cut_power;
+use super::{find, full};
+use crate::agent::error::AgentError;
+use crate::agent::evidence::states;
+use crate::agent::inflict::{rewrite, running, time_to_effect};
+use crate::agent::ledger::{Entry, UndoStep};
+use crate::agent::service;
+use crate::agent::state_dir::StateLock;
+use crate::outcome::{NodeOutcome, Outcome};
+
+/// What undoes a power loss; an error if there is no such disk.
+pub(crate) fn power_loss_steps(
+    lock: &StateLock<'_>,
+    service: &str,
+    dir: &str,
+) -> Result<Vec<UndoStep>, AgentError> {
+    let start = UndoStep::StartService {
+        service: service.to_owned(),
+    };
+    let remount = UndoStep::Remount {
+        disk: find(lock, dir)?.path,
+    };
+    Ok(match running(lock, service)? {
+        Ok(_) => vec![start, remount],
+        Err(_) => Vec::new(),
+    })
+}
+
+/// Kills the service, then makes the disk forget: what the service had written and not synced is still in
+/// memory in between, and nobody is left who could sync it.
+pub(crate) fn power_loss(
+    lock: &StateLock<'_>,
+    entry: &mut Entry,
+    (service, dir): (&str, &str),
+    noop: bool,
+    ordered: Instant,
+) -> Result<NodeOutcome, AgentError> {
+    let leader = match running(lock, service)? {
+        Ok(leader) => leader,
+        Err(outcome) => {
+            // It is not for us to start what we did not kill.
+            rewrite(lock, entry, Vec::new())?;
+            return Ok(outcome);
+        }
+    };
+    rewrite(lock, entry, power_loss_steps(lock, service, dir)?)?;
+    let tree = leader.tree();
+    let mut seen = states(&tree, "before");
+    let gone = !noop && service::kill_tree(&leader)?;
+    let (down, probed) = cut_power(&find(lock, dir)?, noop)?;
+    let took = time_to_effect(ordered);
+    seen.extend(states(&tree, "after"));
+    seen.extend(probed);
+    let outcome = match (noop, gone, down) {
+        (false, true, true) => Outcome::Installed,
+        (true, false, false) => Outcome::Skipped,
+        _ => Outcome::Indeterminate,
+    };
+    if outcome == Outcome::Installed {
+        seen.push(took);
+    }
+    Ok(NodeOutcome {
+        outcome,
+        evidence: seen,
+    })
+}
+
+/// What undoes a full disk; an error if there is no such disk, or it is no disk to fill.
+pub(crate) fn full_steps(lock: &StateLock<'_>, dir: &str) -> Result<Vec<UndoStep>, AgentError> {
+    let disk = find(lock, dir)?;
+    full::check(&disk)?;
+    Ok(vec![UndoStep::RemoveFiller {
+        file: full::filler(&disk),
+    }])
+}
+
+/// Fills the disk.
+pub(crate) fn disk_full(
+    lock: &StateLock<'_>,
+    dir: &str,
+    leave_bytes: u64,
+    noop: bool,
+    ordered: Instant,
+) -> Result<NodeOutcome, AgentError> {
+    let (is_full, mut seen) = full::fill(&find(lock, dir)?, leave_bytes, noop)?;
+    let outcome = match (noop, is_full) {
+        (false, true) => Outcome::Installed,
+        (true, false) => Outcome::Skipped,
+        _ => Outcome::Indeterminate,
+    };
+    if outcome == Outcome::Installed {
+        seen.push(time_to_effect(ordered));
+    }
+    Ok(NodeOutcome {
+        outcome,
+        evidence: seen,
+    })
+}
+
+/// What is free just before the end.
+pub(crate) fn still_full(dir: &str, mut installed: NodeOutcome) -> Result<NodeOutcome, AgentError> {
+    // A disk that was removed, or is down, has nothing to tell.
+    if let Ok(seen) = full::free_evidence(Path::new(dir), "before undo") {
+        installed.evidence.push(seen);
+    }
+    Ok(installed)
+}
