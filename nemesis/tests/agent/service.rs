@@ -258,7 +258,7 @@ fn a_status_tells_the_memory_of_all_processes_of_a_service() {
     assert!((1..8192).contains(&memory(&mut agent)));
     stop(&mut agent, 20_000).unwrap();
     // A child holds 16 MiB in a variable. The kernel's figures lag behind by a few pages per processor.
-    let script = "(x=$(head -c 16777216 /dev/zero | tr '\\0' x); echo big; sleep 1000); wait";
+    let script = "(x=$(head -c 16777216 /dev/zero | tr '\\0' x); echo big; sleep 1000; :) | cat";
     let spec = shell(&node, script);
     start(&mut agent, &spec);
     eventually("the child is big", || {
