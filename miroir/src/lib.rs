@@ -3,6 +3,7 @@
 
 mod anti_entropy;
 mod audit;
+mod changes;
 mod coordinator;
 mod ctl;
 mod log;

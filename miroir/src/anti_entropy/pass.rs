@@ -1,160 +1,283 @@
-//! One pass over all shards, between all owners, and from former owners that still hold a shard.
+//! One pass over shards, comparing all owners in all groups, and former owners that still hold a shard.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use super::reconcile::{Tie, missing, reconcile};
-use crate::coordinator::{Migration, Patience, Phase};
+use super::copies::{Copies, awaiting, tell};
+use super::expiry::sweep;
+use super::journal::Report;
+use super::reconcile::{carry, missing};
+use crate::coordinator::Patience;
 use crate::log;
-use crate::peer::{Peer, PeerError, Writer};
+use crate::peer::{Peer, PeerError};
 use crate::router::Cluster;
-use crate::wire::message::Origin;
+use crate::wire::message::PurgeRequest;
+use crate::wire::stamp::millis_of;
 
-/// How long an unreachable node is tried again, for each comparison.
+/// How long an unreachable node is tried again, for each shard.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Without repairs, divergences count if they are still there after this: until then they may be writes under way.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 
-/// What a pass found and did.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
-    /// Whether every comparison was made, and everything found was repaired.
-    pub(crate) complete: bool,
-    /// Shards compared.
-    pub(crate) shards: u32,
-    /// Shards with a divergence.
-    pub(crate) divergent_shards: u32,
-    /// Records some owner lacked or held older.
-    pub(crate) divergent_keys: u64,
-    /// Records repaired.
-    pub(crate) repaired: u64,
-    /// Comparisons that failed.
-    pub(crate) errors: Vec<String>,
-    /// Duration of the pass.
-    pub(crate) duration_ms: u64,
+/// Why a pass is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Its time has come.
+    Scheduled,
+    /// An operator wants it: over all shards.
+    Asked,
+    /// An operator wants all copies compared and nothing changed.
+    Verify,
 }
 
-/// Runs a pass, and tells a migration that waits for it.
-pub(crate) async fn run_pass(cluster: &Arc<Cluster>) -> Report {
+/// Runs a pass, after the one that may be running, and tells the migrations that wait for it.
+pub(super) async fn run_pass(cluster: &Arc<Cluster>, order: Order) -> Report {
+    let _one = cluster.anti_entropy.running.lock().await;
     let begun = Instant::now();
-    // A pass counts for what had been activated when it began.
-    let awaiting = cluster
-        .state
-        .read(|s| s.migrations.last().filter(|m| awaits(m)).map(|m| m.id));
-    let mut report = Report {
-        shards: cluster.config.shards,
+    let repairs = cluster.config.repairs() && order != Order::Verify;
+    // A pass counts for what had been activated when it began, and forgets tombstones that were there by then.
+    let waiting = awaiting(cluster);
+    let begun_stamp = cluster.hlc.now();
+    let (count, trigger) = match order {
+        Order::Scheduled => (cluster.config.anti_entropy.shards_per_pass, "schedule"),
+        Order::Asked | Order::Verify => (0, "operator"),
+    };
+    let mode = match (order, repairs) {
+        (Order::Verify, _) => "verify",
+        (_, true) => "repair",
+        (_, false) => "report",
+    };
+    let report = Report {
+        trigger: trigger.to_owned(),
+        mode: mode.to_owned(),
+        started_at: jiff::Timestamp::now().to_string(),
         ..Report::default()
     };
-    for shard in 0..cluster.config.shards {
-        let mut divergent = 0;
-        for (source, target) in pairs(cluster, shard) {
-            match compare(cluster, shard, &source, &target).await {
-                Ok(found) => divergent += found,
-                Err(error) => report.errors.push(format!("shard {shard}: {error}")),
-            }
+    let journal = &cluster.anti_entropy;
+    let shards = journal.begin(report, count, cluster.config.shards);
+    log::event(
+        "anti_entropy_began",
+        &[("mode", json!(mode)), ("shards", json!(shards.len()))],
+    );
+    if repairs {
+        let expired = sweep(cluster).await;
+        journal.update(|r| r.expired = expired);
+    }
+    let settled = compare_all(cluster, shards, mode, begun_stamp, begun).await;
+    for (id, shards) in waiting {
+        if repairs && shards.iter().all(|s| settled.contains(s)) {
+            tell(cluster, id);
         }
-        report.divergent_shards += u32::from(divergent > 0);
-        report.divergent_keys += divergent;
     }
-    let repairs = cluster.config.repairs();
-    report.repaired = if repairs { report.divergent_keys } else { 0 };
-    report.complete = report.errors.is_empty() && (repairs || report.divergent_keys == 0);
-    report.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    journal.update(|r| {
+        r.complete = settled.len() == r.shards as usize;
+        r.duration_ms = millis(begun);
+    });
+    let report = journal.end();
     log::event("anti_entropy", &[("report", json!(report))]);
-    if let Some(id) = awaiting.filter(|_| report.complete) {
-        tell(cluster, id);
-    }
     report
 }
 
-/// Runs passes at the configured interval, if there is one.
-pub(crate) async fn run_periodically(cluster: &Arc<Cluster>) {
-    let config = &cluster.config.anti_entropy;
-    let Some(interval) = config.interval_s.filter(|_| config.enabled) else {
-        return;
-    };
+/// Compares some shards at a time; answers with those whose copies are known to agree.
+async fn compare_all(
+    cluster: &Arc<Cluster>,
+    shards: Vec<u32>,
+    mode: &'static str,
+    begun_stamp: u64,
+    begun: Instant,
+) -> Vec<u32> {
+    let mut settled = Vec::new();
+    let mut left = shards.into_iter();
+    let mut comparing = JoinSet::new();
     loop {
-        tokio::time::sleep(Duration::from_secs(interval.max(1))).await;
-        run_pass(cluster).await;
-    }
-}
-
-fn awaits(migration: &Migration) -> bool {
-    migration.awaits_anti_entropy && retains(migration)
-}
-
-/// Whether the owners that gave shards up still hold them.
-fn retains(migration: &Migration) -> bool {
-    matches!(
-        migration.phase,
-        Phase::CutoverActivate | Phase::CutoverCleanup
-    )
-}
-
-fn tell(cluster: &Cluster, id: u64) {
-    let told = cluster.state.update(|s| {
-        if let Some(m) = s.migrations.iter_mut().find(|m| m.id == id) {
-            m.repaired = true;
+        while comparing.len() < cluster.config.anti_entropy.max_read_concurrency
+            && let Some(shard) = left.next()
+        {
+            let cluster = Arc::clone(cluster);
+            comparing.spawn(async move {
+                let mut found = Found::default();
+                let result = compare_shard(&cluster, shard, mode, begun_stamp, &mut found).await;
+                (shard, found, result)
+            });
         }
-    });
-    match told {
-        Ok(()) => cluster.coordinator.wake(),
-        Err(error) => log::warn(&format!("the repair could not be recorded: {error}")),
+        let Some(compared) = comparing.join_next().await else {
+            return settled;
+        };
+        let Ok((shard, found, result)) = compared else {
+            cluster
+                .anti_entropy
+                .update(|r| r.errors.push("a comparison ended abnormally".to_owned()));
+            continue;
+        };
+        let alert = mode == "report" && found.divergent > 0;
+        if alert {
+            log::event(
+                "anti_entropy_alert",
+                &[
+                    ("shard", json!(shard)),
+                    ("divergent_keys", json!(found.divergent)),
+                ],
+            );
+        }
+        if result.is_ok() && (mode == "repair" || found.divergent == 0) {
+            settled.push(shard);
+        }
+        cluster.anti_entropy.update(|r| {
+            r.shards_done += 1;
+            r.divergent_shards += u32::from(found.divergent > 0);
+            r.alerts += u32::from(alert);
+            r.duration_ms = millis(begun);
+            if let Err(error) = result {
+                r.errors.push(format!("shard {shard}: {error}"));
+            }
+        });
     }
 }
 
-/// Every comparison of a shard: each holder as the source, each owner as the target.
-fn pairs(cluster: &Cluster, shard: u32) -> Vec<(Arc<Peer>, Arc<Peer>)> {
-    let (owners, mut holders) = cluster.state.read(|s| {
-        let owners = s.owners[shard as usize].clone();
-        let retained = s.migrations.last().filter(|m| retains(m));
-        let former = retained
-            .and_then(|m| m.moves.iter().find(|step| step.shard == shard))
-            .map(|step| step.leaving.clone());
-        (owners.clone(), former.into_iter().collect::<Vec<_>>())
-    });
-    holders.extend(owners.iter().cloned());
-    let pairs = owners.iter().flat_map(|target| {
-        holders
-            .iter()
-            .filter(move |source| *source != target)
-            .map(move |s| (s, target))
-    });
-    pairs
-        .map(|(source, target)| (cluster.peers.get(source), cluster.peers.get(target)))
-        .collect()
+/// What was found in one shard.
+#[derive(Default)]
+struct Found {
+    divergent: u64,
+    tombstones: bool,
 }
 
-async fn compare(
+async fn compare_shard(
+    cluster: &Arc<Cluster>,
+    shard: u32,
+    mode: &str,
+    begun_stamp: u64,
+    found: &mut Found,
+) -> Result<(), PeerError> {
+    let mut patience = Patience::limited(PATIENCE);
+    loop {
+        // Looked up anew for each attempt: an error may mean that the shard has moved on.
+        let copies = Copies::of(cluster, shard);
+        match attempt(cluster, shard, mode, &copies, found).await {
+            Ok(()) if mode != "repair" => return Ok(()),
+            Ok(()) => return purge(cluster, shard, &copies, begun_stamp, found).await,
+            Err(error) => patience.or_give_up(error).await?,
+        }
+    }
+}
+
+async fn attempt(
+    cluster: &Cluster,
+    shard: u32,
+    mode: &str,
+    copies: &Copies,
+    found: &mut Found,
+) -> Result<(), PeerError> {
+    for (source, target) in copies.pairs() {
+        if mode == "repair" {
+            repair(cluster, shard, source, target, copies, found).await?;
+        } else {
+            let divergent = report(cluster, shard, source, target, found).await?;
+            found.divergent += divergent;
+            cluster
+                .anti_entropy
+                .update(|r| r.divergent_keys += divergent);
+        }
+    }
+    Ok(())
+}
+
+/// Carries over what the target lacks, and looks again until nothing is found.
+async fn repair(
     cluster: &Cluster,
     shard: u32,
     source: &Peer,
     target: &Peer,
-) -> Result<u64, PeerError> {
+    copies: &Copies,
+    found: &mut Found,
+) -> Result<(), PeerError> {
+    let config = &cluster.config.anti_entropy;
     let index = &cluster.config.index;
-    let mut patience = Patience::limited(PATIENCE);
-    let mut repaired = 0;
     loop {
-        let found = if cluster.config.repairs() {
-            let writer = Writer {
-                origin: Origin::AntiEntropy,
-                ..cluster.writer()
-            };
-            reconcile(index, shard, source, target, writer, Tie::GreaterHash).await
-        } else {
-            missing(index, shard, source, target, Tie::GreaterHash)
-                .await
-                .map(|m| m.len() as u64)
-        };
-        match found {
-            Ok(found) if found == 0 || !cluster.config.repairs() => return Ok(repaired + found),
-            // Compared again, until nothing is found.
-            Ok(found) => {
-                patience.renew();
-                repaired += found;
+        let keys = config.fingerprint_batch_size;
+        let compared = missing(index, shard, source, target, keys).await?;
+        found.tombstones |= compared.tombstones;
+        let mut repaired = 0;
+        for ids in compared.missing.chunks(keys) {
+            let applied = carry(index, ids, source, target, copies.writer).await?;
+            repaired += applied;
+            found.divergent += applied;
+            cluster.anti_entropy.update(|r| {
+                r.divergent_keys += applied;
+                r.repaired += applied;
+            });
+            if let Some(seconds) = applied.checked_div(config.max_records_per_s) {
+                let rest = applied % config.max_records_per_s * 1000 / config.max_records_per_s;
+                tokio::time::sleep(Duration::from_millis(seconds * 1000 + rest)).await;
             }
-            Err(error) => patience.or_give_up(error).await?,
+        }
+        // What the target ignored had reached it by itself in the meantime.
+        if repaired == 0 {
+            return Ok(());
         }
     }
+}
+
+async fn report(
+    cluster: &Cluster,
+    shard: u32,
+    source: &Peer,
+    target: &Peer,
+    found: &mut Found,
+) -> Result<u64, PeerError> {
+    let index = &cluster.config.index;
+    let keys = cluster.config.anti_entropy.fingerprint_batch_size;
+    let first = missing(index, shard, source, target, keys).await?;
+    found.tombstones |= first.tombstones;
+    if first.missing.is_empty() {
+        return Ok(0);
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    let second = missing(index, shard, source, target, keys).await?;
+    let lasting = second
+        .missing
+        .iter()
+        .filter(|id| first.missing.contains(id));
+    Ok(lasting.count() as u64)
+}
+
+/// Forgets tombstones older than the grace period, now that all copies of the shard agree.
+async fn purge(
+    cluster: &Cluster,
+    shard: u32,
+    copies: &Copies,
+    begun_stamp: u64,
+    found: &Found,
+) -> Result<(), PeerError> {
+    let alone = copies.owners.len() == 1;
+    if copies.moving || !(found.tombstones || alone) {
+        return Ok(());
+    }
+    let grace_ms = cluster
+        .config
+        .anti_entropy
+        .tombstone_grace_s
+        .saturating_mul(1000);
+    let before_ms = millis_of(begun_stamp).saturating_sub(grace_ms);
+    if before_ms == 0 {
+        return Ok(());
+    }
+    let request = PurgeRequest {
+        shard,
+        below: begun_stamp,
+        before_ms,
+    };
+    for owner in &copies.owners {
+        let purged = owner
+            .purge(&cluster.config.index, &request, copies.writer)
+            .await?;
+        cluster.anti_entropy.update(|r| r.purged += purged);
+    }
+    Ok(())
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::patience::Patience;
 use super::state::Migration;
-use crate::anti_entropy::{Tie, reconcile};
+use crate::anti_entropy::reconcile;
 use crate::log;
 use crate::peer::PeerError;
 use crate::router::Cluster;
@@ -54,16 +54,7 @@ async fn complete(
                 }
             }
         }
-        match reconcile(
-            &cluster.config.index,
-            shard,
-            &source,
-            &to,
-            cluster.writer(),
-            Tie::Source,
-        )
-        .await
-        {
+        match reconcile(&cluster.config.index, shard, &source, &to, cluster.writer()).await {
             Ok(0) => {
                 // Writers wait meanwhile: the next shard must not pay for this one's failures.
                 patience.renew();

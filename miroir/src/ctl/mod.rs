@@ -121,8 +121,14 @@ enum MigrationCommand {
 
 #[derive(Debug, Subcommand)]
 enum AntiEntropyCommand {
-    /// Run a pass now and wait for it
+    /// Whether a pass is running, how far it is, what the last one found
+    Status,
+    /// Run a pass over all shards now and wait for it
     Run,
+    /// Compare all copies now without repairing anything, and wait for the result
+    Verify,
+    /// The last passes
+    History,
 }
 
 /// Carries out one command.
@@ -197,6 +203,22 @@ async fn perform(args: &CtlArgs) -> Result<Value, CtlError> {
                     client::LONG,
                 )
                 .await
+        }
+        CtlCommand::AntiEntropy(AntiEntropyCommand::Verify) => {
+            client
+                .request(
+                    Method::POST,
+                    "/_miroir/anti-entropy/verify",
+                    &Value::Null,
+                    client::LONG,
+                )
+                .await
+        }
+        CtlCommand::AntiEntropy(AntiEntropyCommand::Status) => {
+            client.get("/_miroir/anti-entropy").await
+        }
+        CtlCommand::AntiEntropy(AntiEntropyCommand::History) => {
+            client.get("/_miroir/anti-entropy/history").await
         }
         CtlCommand::Placement => client.get("/_miroir/placement").await,
         CtlCommand::Digest => client.get("/_miroir/digest").await,

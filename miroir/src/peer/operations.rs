@@ -149,27 +149,32 @@ impl Peer {
         .await
     }
 
-    /// Applies documents and tombstones with the stamps they carry; whatever is older than what the node holds is ignored.
+    /// Applies documents and tombstones with the stamps they carry; whatever is older than what the node holds is
+    /// ignored. Answers how many were applied.
     pub(crate) async fn carry(
         &self,
         index: &str,
         records: Stamped,
         writer: Writer,
-    ) -> Result<(), PeerError> {
+    ) -> Result<u64, PeerError> {
+        let mut applied = (records.documents.len() + records.tombstones.len()) as u64;
         if !records.documents.is_empty() {
-            self.write(
-                index,
-                Method::POST,
-                encode(&records.documents),
-                writer,
-                false,
-            )
-            .await?;
+            let task = self
+                .write(
+                    index,
+                    Method::POST,
+                    encode(&records.documents),
+                    writer,
+                    false,
+                )
+                .await?;
+            applied -= task.ignored;
         }
         if !records.tombstones.is_empty() {
-            self.bury(index, records.tombstones, writer).await?;
+            let task = self.bury(index, records.tombstones, writer).await?;
+            applied -= task.ignored;
         }
-        Ok(())
+        Ok(applied)
     }
 
     /// Removes a shard without a trace.

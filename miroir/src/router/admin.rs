@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::config::Member;
 use super::status::{describe, placement, status};
-use crate::anti_entropy;
 use crate::coordinator::{self, StartRequest};
 use crate::wire::error::ApiError;
 use crate::wire::message::parse_body;
@@ -44,7 +43,6 @@ pub(crate) fn routes(cluster: Arc<Cluster>) -> Router {
         .route("/_miroir/migrations/{id}", get(migration))
         .route("/_miroir/migrations/{id}/cutover", post(cutover))
         .route("/_miroir/migrations/{id}/abort", post(abort))
-        .route("/_miroir/anti-entropy/run", post(run_anti_entropy))
         .with_state(cluster)
 }
 
@@ -90,15 +88,4 @@ async fn cutover(State(cluster): Shared, Path(id): Path<u64>) -> Result<Response
 async fn abort(State(cluster): Shared, Path(id): Path<u64>) -> Result<Response, ApiError> {
     coordinator::abort(&cluster, id).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"id": id}))).into_response())
-}
-
-async fn run_anti_entropy(State(cluster): Shared) -> Result<Response, ApiError> {
-    if !cluster.config.anti_entropy.enabled {
-        return Err(ApiError::conflict(
-            "anti_entropy_disabled",
-            "anti-entropy is not enabled in the configuration",
-        ));
-    }
-    let report = tokio::spawn(async move { anti_entropy::run_pass(&cluster).await }).await;
-    Ok(Json(report.map_err(|e| ApiError::internal(e.to_string()))?).into_response())
 }

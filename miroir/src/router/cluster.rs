@@ -13,7 +13,9 @@ use super::hlc::Hlc;
 use super::key_locks::KeyLocks;
 use super::table::{Route, Table};
 use super::waits::Waits;
+use crate::anti_entropy::Journal;
 use crate::audit::Audit;
+use crate::changes::FeedCounts;
 use crate::coordinator::{Coordinator, Phase, State, StateStore};
 use crate::log;
 use crate::peer::{Peer, Writer};
@@ -76,6 +78,8 @@ pub(crate) struct Cluster {
     pub(crate) audit: Audit,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) coordinator: Coordinator,
+    pub(crate) anti_entropy: Journal,
+    pub(crate) feed: FeedCounts,
     /// Keys of writes that failed on NEW: all that the planted bug's delta pass looks at.
     #[cfg(feature = "planted-bugs")]
     pub(crate) failed_on_new: std::sync::Mutex<Vec<(u32, String)>>,
@@ -128,6 +132,8 @@ impl Cluster {
             waits: Waits::new(),
             permits: Arc::new(Semaphore::new(config.max_writes)),
             coordinator: Coordinator::default(),
+            feed: FeedCounts::default(),
+            anti_entropy: Journal::open(&config.data_dir),
             #[cfg(feature = "planted-bugs")]
             failed_on_new: std::sync::Mutex::default(),
             ready: AtomicBool::new(false),

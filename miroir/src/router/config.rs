@@ -70,6 +70,9 @@ pub(crate) struct Config {
     /// Anti-entropy.
     #[serde(default)]
     pub(crate) anti_entropy: AntiEntropy,
+    /// Documents that expire.
+    #[serde(default)]
+    pub(crate) expiry: Expiry,
     /// Migrations.
     #[serde(default)]
     pub(crate) migration: MigrationConfig,
@@ -81,10 +84,36 @@ pub(crate) struct Config {
 pub(crate) struct AntiEntropy {
     /// Whether passes may run.
     pub(crate) enabled: bool,
-    /// Seconds between passes; without, they run on demand only.
-    pub(crate) interval_s: Option<u64>,
-    /// Whether divergences are repaired, not just counted.
+    /// When passes run, as a cron expression in UTC (five fields, or six with seconds first); empty: on demand only.
+    pub(crate) schedule: String,
+    /// Whether divergences are repaired, not just reported.
     pub(crate) auto_repair: bool,
+    /// Shards per scheduled pass, going round; 0 for all.
+    pub(crate) shards_per_pass: u32,
+    /// Shards compared at the same time.
+    pub(crate) max_read_concurrency: usize,
+    /// Keys per request when two copies are compared key by key.
+    pub(crate) fingerprint_batch_size: usize,
+    /// Records repaired per second at most; 0 for as fast as it goes.
+    pub(crate) max_records_per_s: u64,
+    /// Seconds for which tombstones are kept at least; afterwards until a pass has seen all copies of their shard agree.
+    pub(crate) tombstone_grace_s: u64,
+}
+
+/// `[expiry]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expiry {
+    /// Seconds between sweeps that delete expired documents.
+    pub(crate) sweep_interval_s: u64,
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Expiry {
+            sweep_interval_s: 60,
+        }
+    }
 }
 
 /// `[migration]`. Times in milliseconds.
@@ -115,8 +144,13 @@ impl Default for AntiEntropy {
     fn default() -> Self {
         AntiEntropy {
             enabled: true,
-            interval_s: None,
+            schedule: "0 */6 * * *".to_owned(),
             auto_repair: true,
+            shards_per_pass: 0,
+            max_read_concurrency: 2,
+            fingerprint_batch_size: 1000,
+            max_records_per_s: 0,
+            tombstone_grace_s: 7 * 24 * 3600,
         }
     }
 }
@@ -180,6 +214,18 @@ impl Config {
         if self.migration.page_size == 0 || self.max_writes == 0 {
             return invalid("migration.page_size and max_writes must be at least 1".to_owned());
         }
+        if self.anti_entropy.max_read_concurrency == 0
+            || self.anti_entropy.fingerprint_batch_size == 0
+            || self.expiry.sweep_interval_s == 0
+        {
+            return invalid(
+                "anti_entropy.max_read_concurrency, anti_entropy.fingerprint_batch_size and \
+                 expiry.sweep_interval_s must be at least 1"
+                    .to_owned(),
+            );
+        }
+        crate::anti_entropy::check_schedule(&self.anti_entropy.schedule)
+            .map_err(ConfigError::Invalid)?;
         for (i, node) in self.nodes.iter().enumerate() {
             if self.nodes[..i].iter().any(|n| n.name == node.name) {
                 return invalid(format!("two nodes are named `{}`", node.name));

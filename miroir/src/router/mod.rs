@@ -24,7 +24,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use config::{Config, Member, UNSAFE_CUTOVER, address_of, check_safety};
 
 use crate::wire::serve;
-use crate::{anti_entropy, coordinator, log};
+use crate::{anti_entropy, changes, coordinator, log};
 
 /// Largest request body accepted from clients.
 const MAX_BODY_BYTES: usize = 100 << 20;
@@ -56,7 +56,10 @@ pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
     serve::raise_file_limit();
     let cluster = Arc::new(Cluster::open(config)?);
     let listener = serve::bind(cluster.config.listen).await?;
-    let app = api::routes(Arc::clone(&cluster)).merge(admin::routes(Arc::clone(&cluster)));
+    let app = api::routes(Arc::clone(&cluster))
+        .merge(admin::routes(Arc::clone(&cluster)))
+        .merge(anti_entropy::routes(Arc::clone(&cluster)))
+        .merge(changes::routes(Arc::clone(&cluster)));
     let recovering = tokio::spawn(recover(Arc::clone(&cluster)));
     let served = serve::serve(listener, app, MAX_BODY_BYTES).await;
     recovering.abort();
@@ -89,5 +92,9 @@ async fn recover(cluster: Arc<Cluster>) {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    tokio::join!(maintain_hlc, anti_entropy::run_periodically(&cluster));
+    tokio::join!(
+        maintain_hlc,
+        anti_entropy::run_by_schedule(&cluster),
+        anti_entropy::sweep_expired(&cluster),
+    );
 }
