@@ -54,21 +54,27 @@ pub(crate) async fn run_by_schedule(cluster: &Arc<Cluster>) {
 mod tests {
     use super::*;
 
+    fn utc(text: &str) -> Zoned {
+        text.parse::<jiff::Timestamp>()
+            .unwrap()
+            .to_zoned(TimeZone::UTC)
+    }
+
     #[test]
     fn the_default_schedule_is_every_six_hours_in_utc() {
-        let now: Zoned = "2026-03-01T05:59:30[UTC]".parse().unwrap();
+        let now = utc("2026-03-01T05:59:30Z");
         let at = next("0 */6 * * *", &now).unwrap();
-        assert_eq!(at, "2026-03-01T06:00:00[UTC]".parse().unwrap());
+        assert_eq!(at, utc("2026-03-01T06:00:00Z"));
         let later = next("0 */6 * * *", &at).unwrap();
-        assert_eq!(later, "2026-03-01T12:00:00[UTC]".parse().unwrap());
+        assert_eq!(later, utc("2026-03-01T12:00:00Z"));
     }
 
     #[test]
     fn what_is_no_schedule_is_refused_and_six_fields_begin_with_seconds() {
         assert!(check_schedule("").is_ok() && check_schedule("*/2 * * * * *").is_ok());
         assert!(check_schedule("every day").is_err());
-        let now: Zoned = "2026-03-01T00:00:00[UTC]".parse().unwrap();
+        let now = utc("2026-03-01T00:00:00Z");
         let at = next("*/2 * * * * *", &now).unwrap();
-        assert_eq!(at, "2026-03-01T00:00:02[UTC]".parse().unwrap());
+        assert_eq!(at, utc("2026-03-01T00:00:02Z"));
     }
 }

@@ -1,7 +1,5 @@
 //! What is due to go: tombstones that every replica holds, and documents whose life has ended.
 
-use std::ops::Bound;
-
 use super::store::{Snapshot, StoreError, redb_error};
 use crate::wire::message::PurgeRequest;
 
@@ -41,10 +39,7 @@ pub(crate) fn expired(
 ) -> Result<Vec<String>, StoreError> {
     let mut due = Vec::new();
     let expiries = snapshot.expiries()?;
-    let range: (Bound<(&str, u64, &str)>, Bound<(&str, u64, &str)>) = (
-        Bound::Included((index, 0, "")),
-        Bound::Excluded((index, now_ms.saturating_add(1), "")),
-    );
+    let range = (index, 0, "")..(index, now_ms.saturating_add(1), "");
     for row in expiries.range(range).map_err(redb_error)?.take(BATCH) {
         due.push(row.map_err(redb_error)?.0.value().2.to_owned());
     }
