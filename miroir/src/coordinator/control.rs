@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::state::{Member, Migration, Phase};
 use super::store::StateError;
 use crate::log;
-use crate::router::{Cluster, UNSAFE_CUTOVER, address_of, check_safety};
+use crate::router::{Cluster, UNSAFE_CUTOVER, check_safety};
 use crate::wire::error::ApiError;
 
 /// The task that drives the current migration, and what it waits for.
@@ -96,7 +96,9 @@ pub(crate) async fn resume(cluster: &Arc<Cluster>, id: u64) {
 
 /// Makes a node known. It owns nothing until a migration to it.
 pub(crate) fn add_node(cluster: &Cluster, member: &Member) -> Result<(), ApiError> {
-    address_of(&member.url).map_err(|e| ApiError::bad_request("invalid_node_url", e))?;
+    member
+        .check()
+        .map_err(|e| ApiError::bad_request("invalid_node", e))?;
     let known = cluster
         .state
         .read(|s| s.nodes.iter().find(|n| n.name == member.name).cloned());
@@ -118,6 +120,9 @@ pub(crate) fn add_node(cluster: &Cluster, member: &Member) -> Result<(), ApiErro
         .peers
         .add(member)
         .map_err(|e| ApiError::bad_request("invalid_node_url", e))?;
+    if let Some(warning) = member.warning() {
+        log::warn(&warning);
+    }
     log::event(
         "node_added",
         &[("name", json!(member.name)), ("url", json!(member.url))],

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::state::{Migration, State};
+use super::state::{Member, Migration, State};
 use crate::log;
 
 const STATE: TableDefinition<&str, &[u8]> = TableDefinition::new("state");
@@ -89,7 +89,8 @@ impl StateStore {
     /// Topology and migrations, with a hash. Restarts alone do not change it.
     pub(crate) fn digest(&self) -> Value {
         let state = self.read(|s| {
-            json!({"nodes": s.nodes, "owners": s.owners, "former": s.former, "migrations": s.migrations})
+            let nodes: Vec<_> = s.nodes.iter().map(Member::shown).collect();
+            json!({"nodes": nodes, "owners": s.owners, "former": s.former, "migrations": s.migrations})
         });
         let mut sorted = state.clone();
         sorted.sort_all_objects();

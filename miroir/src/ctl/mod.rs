@@ -76,6 +76,12 @@ enum NodeCommand {
         name: String,
         /// http://IP:PORT
         url: String,
+        /// What runs there: miroir, or meilisearch
+        #[arg(long, default_value = "miroir")]
+        kind: String,
+        /// The API key of a Meilisearch that wants one
+        #[arg(long, env = "MIROIR_NODE_KEY", hide_env_values = true)]
+        key: Option<String>,
     },
 }
 
@@ -155,10 +161,17 @@ async fn perform(args: &CtlArgs) -> Result<Value, CtlError> {
         CtlCommand::Health => client.get("/_miroir/health").await,
         CtlCommand::Status => client.get("/_miroir/status").await,
         CtlCommand::Nodes(NodesCommand::List) => client.get("/_miroir/nodes").await,
-        CtlCommand::Node(NodeCommand::Add { name, url }) => {
-            client
-                .post("/_miroir/nodes", &json!({"name": name, "url": url}))
-                .await
+        CtlCommand::Node(NodeCommand::Add {
+            name,
+            url,
+            kind,
+            key,
+        }) => {
+            let mut member = json!({"name": name, "url": url, "kind": kind});
+            if let Some(key) = key {
+                member["key"] = json!(key);
+            }
+            client.post("/_miroir/nodes", &member).await
         }
         CtlCommand::Migration(MigrationCommand::Start {
             to,

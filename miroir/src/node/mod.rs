@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+pub(crate) use record::{Body, Record, bucket};
+
 use crate::wire::serve;
 
 /// Options of `miroir node`.

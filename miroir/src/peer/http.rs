@@ -69,11 +69,6 @@ impl HttpClient {
         }
     }
 
-    /// Where it connects to.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Sends one request and reads its answer, within `timeout` altogether.
     pub(crate) async fn call(
         &self,

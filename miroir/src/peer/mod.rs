@@ -1,7 +1,10 @@
-//! Nodes as the router sees them: their HTTP connections and the operations of the node API.
+//! Nodes as the router sees them: their HTTP connections, and the operations that either kind of node offers.
 
+mod dispatch;
 mod http;
+mod meilisearch;
 mod operations;
 
+pub(crate) use dispatch::Peer;
 pub(crate) use http::{HttpClient, Request};
-pub(crate) use operations::{Failure, Peer, PeerError, Stamped, Writer};
+pub(crate) use operations::{Failure, PeerError, Stamped, Writer};

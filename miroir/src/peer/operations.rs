@@ -1,6 +1,5 @@
-//! The node API as typed calls.
+//! The API of Miroir's own nodes as typed calls.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,10 +18,9 @@ use crate::wire::message::{
     PurgeRequest, RETURN_HEADER, Removed, TERM_HEADER, TaskSummary, Tombstone, shard_filter,
 };
 
-/// A storage node.
-pub(crate) struct Peer {
-    /// Its name; what rendezvous hashing sees.
-    pub(crate) name: String,
+/// One of Miroir's own storage nodes.
+pub(super) struct MiroirNode {
+    name: String,
     http: HttpClient,
     timeout: Duration,
 }
@@ -38,6 +36,14 @@ pub(crate) enum PeerError {
     Answer {
         node: String,
         status: u16,
+        code: String,
+        message: String,
+    },
+    /// The node has taken the request, and then failed to carry it out.
+    #[error("node {node}: task {task}: {code}: {message}")]
+    Task {
+        node: String,
+        task: u64,
         code: String,
         message: String,
     },
@@ -81,6 +87,8 @@ impl PeerError {
             PeerError::Answer { status, code, .. } => {
                 ((400..500).contains(status) || *status == 503, code.as_str())
             }
+            // A failed task leaves nothing behind.
+            PeerError::Task { code, .. } => (true, code.as_str()),
         };
         Failure {
             certain,
@@ -89,23 +97,18 @@ impl PeerError {
     }
 }
 
-impl Peer {
+impl MiroirNode {
     /// A node at an address; no call lasts longer than `timeout`.
-    pub(crate) fn new(name: String, address: SocketAddr, timeout: Duration) -> Self {
-        Peer {
+    pub(super) fn new(name: String, address: SocketAddr, timeout: Duration) -> Self {
+        MiroirNode {
             name,
             http: HttpClient::new(address),
             timeout,
         }
     }
 
-    /// Its address.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.http.address()
-    }
-
     /// Replaces documents (POST) or merges into them (PUT). `body` is a JSON array.
-    pub(crate) async fn write(
+    pub(super) async fn write(
         &self,
         index: &str,
         method: Method,
@@ -130,7 +133,7 @@ impl Peer {
     }
 
     /// Deletes documents, leaving tombstones.
-    pub(crate) async fn bury(
+    pub(super) async fn bury(
         &self,
         index: &str,
         tombstones: Vec<Tombstone>,
@@ -151,7 +154,7 @@ impl Peer {
 
     /// Applies documents and tombstones with the stamps they carry; whatever is older than what the node holds is
     /// ignored. Answers how many were applied.
-    pub(crate) async fn carry(
+    pub(super) async fn carry(
         &self,
         index: &str,
         records: Stamped,
@@ -178,7 +181,7 @@ impl Peer {
     }
 
     /// Removes a shard without a trace.
-    pub(crate) async fn drop_shard(
+    pub(super) async fn drop_shard(
         &self,
         index: &str,
         shard: u32,
@@ -195,7 +198,7 @@ impl Peer {
     }
 
     /// Raises fences; answers with the highest stamp the node has ever been given.
-    pub(crate) async fn fence(&self, fence: &FenceRequest) -> Result<u64, PeerError> {
+    pub(super) async fn fence(&self, fence: &FenceRequest) -> Result<u64, PeerError> {
         let fenced: Fenced = self
             .request(Method::POST, "/_miroir/fence", &[], encode(fence))
             .await?;
@@ -203,7 +206,7 @@ impl Peer {
     }
 
     /// Forgets tombstones that every replica holds; answers how many.
-    pub(crate) async fn purge(
+    pub(super) async fn purge(
         &self,
         index: &str,
         request: &PurgeRequest,
@@ -217,7 +220,7 @@ impl Peer {
     }
 
     /// Turns expired documents into tombstones; answers how many.
-    pub(crate) async fn expire(
+    pub(super) async fn expire(
         &self,
         index: &str,
         now_ms: u64,
@@ -232,13 +235,13 @@ impl Peer {
     }
 
     /// Reads the change log from a number on.
-    pub(crate) async fn changes(&self, from: u64, limit: usize) -> Result<ChangeLog, PeerError> {
+    pub(super) async fn changes(&self, from: u64, limit: usize) -> Result<ChangeLog, PeerError> {
         let path = format!("/_miroir/changes?from={from}&limit={limit}");
         self.request(Method::GET, &path, &[], Bytes::new()).await
     }
 
     /// Reads documents and tombstones.
-    pub(crate) async fn page(&self, index: &str, request: &PageRequest) -> Result<Page, PeerError> {
+    pub(super) async fn page(&self, index: &str, request: &PageRequest) -> Result<Page, PeerError> {
         self.request(
             Method::POST,
             &format!("/indexes/{index}/documents/fetch"),
@@ -249,7 +252,7 @@ impl Peer {
     }
 
     /// Reads single keys, tombstones included.
-    pub(crate) async fn by_ids(&self, index: &str, ids: &[String]) -> Result<Page, PeerError> {
+    pub(super) async fn by_ids(&self, index: &str, ids: &[String]) -> Result<Page, PeerError> {
         let ids = Some(ids.iter().map(|id| json!(id)).collect());
         self.page(
             index,
@@ -263,7 +266,7 @@ impl Peer {
     }
 
     /// Reads a shard's fingerprint.
-    pub(crate) async fn fingerprint(
+    pub(super) async fn fingerprint(
         &self,
         index: &str,
         shard: u32,
@@ -273,7 +276,7 @@ impl Peer {
     }
 
     /// Lists keys of some buckets of a shard.
-    pub(crate) async fn entries(
+    pub(super) async fn entries(
         &self,
         index: &str,
         request: &EntriesRequest,
@@ -307,22 +310,9 @@ impl Peer {
         let Response { status, body } =
             self.http.call(request, self.timeout).await.map_err(lost)?;
         if !status.is_success() {
-            return Err(self.refusal(status, &body));
+            return Err(refusal(&self.name, status, &body));
         }
         serde_json::from_slice(&body).map_err(|e| lost(CallError::Broken(e.to_string())))
-    }
-
-    fn refusal(&self, status: StatusCode, body: &[u8]) -> PeerError {
-        let (code, message) = match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(error) => (error.code, error.message),
-            Err(_) => ("unknown".to_owned(), format!("HTTP {status}")),
-        };
-        PeerError::Answer {
-            node: self.name.clone(),
-            status: status.as_u16(),
-            code,
-            message,
-        }
     }
 }
 
@@ -348,12 +338,20 @@ impl Writer {
     }
 }
 
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.address())
-    }
+pub(super) fn encode(value: &impl serde::Serialize) -> Bytes {
+    Bytes::from(serde_json::to_vec(value).expect("messages have string keys only"))
 }
 
-fn encode(value: &impl serde::Serialize) -> Bytes {
-    Bytes::from(serde_json::to_vec(value).expect("messages have string keys only"))
+/// The error that an answer other than success stands for, in Meilisearch's form.
+pub(super) fn refusal(node: &str, status: StatusCode, body: &[u8]) -> PeerError {
+    let (code, message) = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(error) => (error.code, error.message),
+        Err(_) => ("unknown".to_owned(), format!("HTTP {status}")),
+    };
+    PeerError::Answer {
+        node: node.to_owned(),
+        status: status.as_u16(),
+        code,
+        message,
+    }
 }

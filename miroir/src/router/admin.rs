@@ -58,13 +58,16 @@ async fn health(State(cluster): Shared) -> Result<Json<Value>, ApiError> {
 }
 
 async fn nodes(State(cluster): Shared) -> Json<Value> {
-    Json(json!({"nodes": cluster.state.read(|s| s.nodes.clone())}))
+    let nodes: Vec<Member> = cluster
+        .state
+        .read(|s| s.nodes.iter().map(Member::shown).collect());
+    Json(json!({"nodes": nodes}))
 }
 
 async fn add_node(State(cluster): Shared, body: Body) -> Result<Response, ApiError> {
     let member: Member = parse_body(&body?)?;
     coordinator::add_node(&cluster, &member)?;
-    Ok((StatusCode::CREATED, Json(member)).into_response())
+    Ok((StatusCode::CREATED, Json(member.shown())).into_response())
 }
 
 async fn start(State(cluster): Shared, body: Body) -> Result<Response, ApiError> {

@@ -28,6 +28,7 @@ const REGISTRATION: Duration = Duration::from_secs(2);
 pub(crate) struct Peers {
     by_name: RwLock<BTreeMap<String, Arc<Peer>>>,
     timeout: Duration,
+    locks: Arc<KeyLocks>,
 }
 
 impl Peers {
@@ -53,7 +54,14 @@ impl Peers {
 
     /// Adds a node.
     pub(crate) fn add(&self, member: &Member) -> Result<(), String> {
-        let peer = Peer::new(member.name.clone(), address_of(&member.url)?, self.timeout);
+        let peer = Peer::new(
+            member.name.clone(),
+            address_of(&member.url)?,
+            self.timeout,
+            member.kind,
+            member.key.as_deref(),
+            Arc::clone(&self.locks),
+        );
         self.by_name
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -73,7 +81,7 @@ pub(crate) struct Cluster {
     pub(crate) peers: Peers,
     pub(crate) table: Table,
     pub(crate) hlc: Hlc,
-    pub(crate) locks: KeyLocks,
+    pub(crate) locks: Arc<KeyLocks>,
     pub(crate) waits: Waits,
     pub(crate) audit: Audit,
     pub(crate) permits: Arc<Semaphore>,
@@ -111,15 +119,25 @@ impl Cluster {
             s.term += 1;
             s.epoch
         })?;
+        let locks = Arc::new(KeyLocks::new());
         let peers = Peers {
             by_name: RwLock::default(),
             timeout: config.node_timeout(),
+            locks: Arc::clone(&locks),
         };
-        let members = state.read(|s| s.nodes.clone());
+        let mut members = state.read(|s| s.nodes.clone());
+        for member in &mut members {
+            // A key may change; it is no part of the topology.
+            let configured = config.nodes.iter().find(|n| n.name == member.name);
+            member.key = configured.map_or_else(|| member.key.take(), |n| n.key.clone());
+        }
         if config.nodes.iter().any(|n| !members.contains(n)) {
             log::warn("`nodes` differs from the persisted topology, which counts");
         }
         for member in &members {
+            if let Some(warning) = member.warning() {
+                log::warn(&warning);
+            }
             peers.add(member).map_err(anyhow::Error::msg)?;
         }
         let table = Table::new(state.read(|s| Route::of(s, &peers)));
@@ -128,7 +146,7 @@ impl Cluster {
             epoch,
             recovered_phase: state.read(|s| s.migrations.last().map(|m| m.phase)),
             hlc: Hlc::new(state.reserved_stamps()),
-            locks: KeyLocks::new(),
+            locks,
             waits: Waits::new(),
             permits: Arc::new(Semaphore::new(config.max_writes)),
             coordinator: Coordinator::default(),

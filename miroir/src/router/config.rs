@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -41,6 +42,64 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// `http://IP:PORT`.
     pub(crate) url: String,
+    /// What runs there.
+    #[serde(default)]
+    pub(crate) kind: NodeKind,
+    /// The API key of a Meilisearch that wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+}
+
+/// What runs in a storage node's place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NodeKind {
+    /// A storage node of Miroir's own.
+    #[default]
+    Miroir,
+    /// A Meilisearch v1.
+    Meilisearch,
+}
+
+impl Member {
+    /// Whether the node can be spoken to as it is described.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        address_of(&self.url)?;
+        match (&self.key, self.kind) {
+            (None, _) => Ok(()),
+            (Some(_), NodeKind::Miroir) => Err(format!(
+                "node `{}` has a key, which only a Meilisearch takes",
+                self.name
+            )),
+            (Some(key), NodeKind::Meilisearch) => {
+                HeaderValue::from_str(key).map(drop).map_err(|_| {
+                    format!(
+                        "the key of node `{}` has characters it cannot have",
+                        self.name
+                    )
+                })
+            }
+        }
+    }
+
+    /// What deserves a warning about this node, if anything does.
+    pub(crate) fn warning(&self) -> Option<String> {
+        (self.kind == NodeKind::Meilisearch).then(|| {
+            format!(
+                "node {} is a Meilisearch, which has no fences: a write that arrives late, or from a router that was \
+                 replaced, is not refused there and can undo a newer one",
+                self.name
+            )
+        })
+    }
+
+    /// As others may see it: without the key.
+    pub(crate) fn shown(&self) -> Self {
+        Member {
+            key: None,
+            ..self.clone()
+        }
+    }
 }
 
 /// The configuration file.
@@ -230,7 +289,7 @@ impl Config {
             if self.nodes[..i].iter().any(|n| n.name == node.name) {
                 return invalid(format!("two nodes are named `{}`", node.name));
             }
-            address_of(&node.url).map_err(ConfigError::Invalid)?;
+            node.check().map_err(ConfigError::Invalid)?;
         }
         let mut warnings = check_safety(self, self.migration.skip_delta_pass)?;
         if !self.anti_entropy.enabled && !self.migration.skip_delta_pass {

@@ -21,7 +21,8 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use config::{Config, Member, UNSAFE_CUTOVER, address_of, check_safety};
+pub(crate) use config::{Config, Member, NodeKind, UNSAFE_CUTOVER, address_of, check_safety};
+pub(crate) use key_locks::KeyLocks;
 
 use crate::wire::serve;
 use crate::{anti_entropy, changes, coordinator, log};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 
 use super::cluster::Cluster;
 use super::inflight::Guard;
@@ -41,8 +41,8 @@ pub(crate) struct PartEnd {
     pub(crate) causes: Vec<String>,
 }
 
-/// A write's place in the counts and its permit: dropped when every target of every part has settled.
-pub(crate) type Hold = Arc<(Guard, OwnedSemaphorePermit)>;
+/// A write's place in the counts, its permit, and locks of its keys: dropped when every target of every part has settled.
+pub(crate) type Hold = Arc<(Guard, OwnedSemaphorePermit, Vec<OwnedMutexGuard<()>>)>;
 
 impl Part {
     /// Sends to all targets; ends when the owners have settled, and NEW too if they failed.

@@ -3,12 +3,17 @@
 use serde_json::{Map, Value, json};
 
 use super::cluster::Cluster;
+use super::config::Member;
 use crate::coordinator::{Migration, Phase};
 
 /// `GET /_miroir/status`.
 pub(crate) fn status(cluster: &Cluster) -> Value {
     let migration = cluster.state.read(|s| s.migrations.last().cloned());
     let config = &cluster.config;
+    let nodes: Vec<Member> = cluster
+        .state
+        .read(|s| s.nodes.iter().map(Member::shown).collect());
+    let warnings: Vec<String> = nodes.iter().filter_map(Member::warning).collect();
     json!({
         "ready": cluster.is_ready(),
         "epoch": cluster.epoch,
@@ -16,7 +21,8 @@ pub(crate) fn status(cluster: &Cluster) -> Value {
         "recovered_phase": cluster.recovered_phase,
         "phase": migration.as_ref().map(|m| m.phase),
         "migration": migration.as_ref().map(|m| describe(cluster, m)),
-        "nodes": cluster.state.read(|s| s.nodes.clone()),
+        "nodes": nodes,
+        "warnings": warnings,
         "shards": config.shards,
         "replication_factor": config.replication_factor,
         "write_wait": cluster.waits.summary(),

@@ -85,8 +85,15 @@ async fn perform(
             .or_default()
             .push(stamped);
     }
+    // A target that does not compare stamps must not be sent the next write of a key before it has settled this one.
+    let unordered = route.moving.as_ref().is_some_and(|m| !m.to.keeps_order());
+    let (held, locks) = if unordered {
+        (locks, Vec::new())
+    } else {
+        (Vec::new(), locks)
+    };
     // Held until every target of every part has settled.
-    let hold = Arc::new((guard, permit));
+    let hold = Arc::new((guard, permit, held));
     let mut parts: Vec<Part> = parts
         .into_values()
         .map(|items| Part {

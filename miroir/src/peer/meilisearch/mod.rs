@@ -1,0 +1,376 @@
+//! A Meilisearch v1 in a storage node's place.
+//!
+//! It compares no stamps, keeps no tombstones, knows no fences and computes no fingerprints, so this side does: what
+//! carries a stamp of its own is compared with what the node holds under the keys' locks before it is written, deletes
+//! are stored as documents, and comparisons read the documents. Fences cannot be had: see `docs/miroir.md`.
+
+mod api;
+mod setup;
+mod shard;
+mod tasks;
+mod tombstone;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::Method;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::timeout_at;
+
+use super::http::CallError;
+use super::operations::{PeerError, Stamped, encode};
+use crate::router::KeyLocks;
+use crate::wire::document::{
+    Document, EXPIRES, PRIMARY_KEY, STAMP, document_id, is_expired, stamp_of,
+};
+use crate::wire::message::{Page, PurgeRequest, TaskSummary, Tombstone, shard_filter};
+use crate::wire::stamp::at_millis;
+use api::{Api, Fetch};
+use tombstone::{DELETED, document_of, is_tombstone, sort_out};
+
+/// Keys whose locks are held at once while records are carried over: clients wait for them.
+const LOCKED: usize = 100;
+/// Keys read per request.
+const READ: usize = 1000;
+/// Single documents read at the same time from a Meilisearch that cannot read by several ids.
+const CONCURRENT: usize = 16;
+/// Documents ended per request to do so.
+const EXPIRED: usize = 5000;
+/// A field that Meilisearch does not give back as it was written.
+const VECTORS: &str = "_vectors";
+
+/// A Meilisearch.
+pub(super) struct Meilisearch {
+    api: Arc<Api>,
+    locks: Arc<KeyLocks>,
+    /// Whether the index is known to be as it must be.
+    prepared: AtomicBool,
+    preparing: Mutex<()>,
+    /// Whether `documents/fetch` is known not to take ids (before v1.14).
+    lacks_ids: AtomicBool,
+}
+
+impl Meilisearch {
+    /// A Meilisearch at an address; no call lasts longer than `timeout`.
+    pub(super) fn new(
+        name: String,
+        address: SocketAddr,
+        timeout: Duration,
+        key: Option<&str>,
+        locks: Arc<KeyLocks>,
+    ) -> Self {
+        Meilisearch {
+            api: Arc::new(Api::new(name, address, timeout, key)),
+            locks,
+            prepared: AtomicBool::new(false),
+            preparing: Mutex::default(),
+            lacks_ids: AtomicBool::new(false),
+        }
+    }
+
+    /// Replaces documents or merges into them. The caller holds the keys' locks and has the highest stamp.
+    pub(super) async fn write(
+        &self,
+        index: &str,
+        method: Method,
+        body: Bytes,
+        want_documents: bool,
+    ) -> Result<TaskSummary, PeerError> {
+        let mut documents: Vec<Document> =
+            serde_json::from_slice(&body).expect("the router has encoded the documents");
+        if method == Method::PUT {
+            for document in &mut documents {
+                // A merge into a tombstone makes a document.
+                document.insert(DELETED.to_owned(), Value::from(false));
+            }
+        }
+        let mut summary = self.store(index, method, &documents).await?;
+        if want_documents {
+            let ids = ids_of(&documents);
+            let page = self.by_ids(index, &ids).await?;
+            let mut found: HashMap<String, Document> = page
+                .results
+                .into_iter()
+                .filter_map(|d| Some((document_id(&d).ok()?, d)))
+                .collect();
+            summary.documents = ids.iter().map(|id| found.remove(id)).collect();
+        }
+        Ok(summary)
+    }
+
+    /// Deletes documents, leaving tombstones. The caller holds the keys' locks and has the highest stamp.
+    pub(super) async fn bury(
+        &self,
+        index: &str,
+        tombstones: Vec<Tombstone>,
+    ) -> Result<TaskSummary, PeerError> {
+        let documents: Vec<Document> = tombstones.iter().map(document_of).collect();
+        self.store(index, Method::POST, &documents).await
+    }
+
+    /// Applies records that are not older than what the node holds, under their keys' locks. Answers how many.
+    pub(super) async fn carry(&self, index: &str, records: Stamped) -> Result<u64, PeerError> {
+        let mut applied = 0;
+        let mut carried = records.documents;
+        carried.extend(records.tombstones.iter().map(document_of));
+        for chunk in carried.chunks(LOCKED) {
+            let ids = ids_of(chunk);
+            let _locks = self.locks.lock(ids.iter().map(String::as_str)).await;
+            let held = self.stamps(index, &ids).await?;
+            let newer: Vec<Document> = chunk
+                .iter()
+                .filter(|d| {
+                    let id = document_id(d).unwrap_or_default();
+                    held.get(&id).is_none_or(|&held| stamp_of(d) >= held)
+                })
+                .cloned()
+                .collect();
+            if !newer.is_empty() {
+                self.store(index, Method::POST, &newer).await?;
+            }
+            applied += newer.len() as u64;
+        }
+        Ok(applied)
+    }
+
+    /// Removes a shard without a trace.
+    pub(super) async fn drop_shard(&self, index: &str, shard: u32) -> Result<(), PeerError> {
+        self.delete(index, &shard_filter(shard)).await.map(drop)
+    }
+
+    /// Waits until everything accepted so far has been applied, or has failed.
+    pub(super) async fn settle(&self, index: &str) -> Result<(), PeerError> {
+        self.ready(index).await?;
+        match self.api.newest_open_task(index).await? {
+            Some(open) => tasks::end(&self.api, open, self.api.deadline())
+                .await
+                .map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets tombstones; answers how many. When they came to the node is not known: their stamps count.
+    pub(super) async fn purge(
+        &self,
+        index: &str,
+        request: &PurgeRequest,
+    ) -> Result<u64, PeerError> {
+        let below = request.below.min(at_millis(request.before_ms));
+        let shard = shard_filter(request.shard);
+        self.delete(
+            index,
+            &format!("{shard} AND {DELETED} = true AND {STAMP} < {below}"),
+        )
+        .await
+    }
+
+    /// Turns expired documents into tombstones with the same stamp; answers how many.
+    pub(super) async fn expire(&self, index: &str, now_ms: u64) -> Result<u64, PeerError> {
+        self.ready(index).await?;
+        let request = Fetch {
+            filter: Some(format!("{EXPIRES} <= {now_ms}")),
+            fields: Some(&[PRIMARY_KEY]),
+            limit: EXPIRED,
+            ..Fetch::default()
+        };
+        let due = self.checked(self.api.fetch(index, &request).await)?;
+        let mut expired = 0;
+        for ids in ids_of(&due.results).chunks(LOCKED) {
+            let _locks = self.locks.lock(ids.iter().map(String::as_str)).await;
+            self.settle(index).await?;
+            let found = self.documents(index, ids).await?;
+            let dead = found.iter().filter(|d| is_expired(d, now_ms));
+            let tombstones: Vec<Document> = dead
+                .filter_map(|d| {
+                    let shard = d.get(crate::wire::document::SHARD).and_then(Value::as_u64);
+                    Some(document_of(&Tombstone {
+                        id: document_id(d).ok()?,
+                        stamp: stamp_of(d),
+                        shard: shard.and_then(|s| u32::try_from(s).ok()),
+                    }))
+                })
+                .collect();
+            if !tombstones.is_empty() {
+                self.store(index, Method::POST, &tombstones).await?;
+            }
+            expired += tombstones.len() as u64;
+        }
+        Ok(expired)
+    }
+
+    /// Reads single keys, tombstones included.
+    pub(super) async fn by_ids(&self, index: &str, ids: &[String]) -> Result<Page, PeerError> {
+        let found = self.documents(index, ids).await?;
+        let Stamped {
+            documents,
+            tombstones,
+        } = sort_out(found).map_err(|e| self.api.broken(e.to_string()))?;
+        Ok(Page {
+            offset: 0,
+            limit: ids.len(),
+            total: documents.len() as u64,
+            seq: 0,
+            next: None,
+            results: documents,
+            tombstones,
+        })
+    }
+
+    /// Stamps of what the node holds, once everything it has accepted is applied.
+    async fn stamps(&self, index: &str, ids: &[String]) -> Result<HashMap<String, u64>, PeerError> {
+        self.settle(index).await?;
+        let found = self.documents(index, ids).await?;
+        Ok(found
+            .iter()
+            .filter_map(|d| Some((document_id(d).ok()?, stamp_of(d))))
+            .collect())
+    }
+
+    /// Documents as they lie on the node; unknown ones are left out.
+    async fn documents(&self, index: &str, ids: &[String]) -> Result<Vec<Document>, PeerError> {
+        self.ready(index).await?;
+        if let [id] = ids {
+            let found = self.checked(self.api.document(index, id).await)?;
+            return Ok(found.into_iter().collect());
+        }
+        let mut all = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(READ) {
+            if self.lacks_ids.load(Ordering::Relaxed) {
+                all.extend(self.one_by_one(index, chunk).await?);
+                continue;
+            }
+            let request = Fetch {
+                ids: Some(chunk),
+                limit: chunk.len(),
+                ..Fetch::default()
+            };
+            match self.checked(self.api.fetch(index, &request).await) {
+                Ok(fetched) => all.extend(fetched.results),
+                Err(PeerError::Answer { code, .. }) if code == "bad_request" => {
+                    self.lacks_ids.store(true, Ordering::Relaxed);
+                    all.extend(self.one_by_one(index, chunk).await?);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    async fn one_by_one(&self, index: &str, ids: &[String]) -> Result<Vec<Document>, PeerError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for some in ids.chunks(CONCURRENT) {
+            let mut calls = JoinSet::new();
+            for id in some {
+                let (api, index, id) = (Arc::clone(&self.api), index.to_owned(), id.clone());
+                calls.spawn(async move { api.document(&index, &id).await });
+            }
+            while let Some(call) = calls.join_next().await {
+                let found = call.map_err(|e| self.api.broken(e.to_string()))?;
+                all.extend(self.checked(found)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Sends documents and waits until they are stored.
+    async fn store(
+        &self,
+        index: &str,
+        method: Method,
+        documents: &[Document],
+    ) -> Result<TaskSummary, PeerError> {
+        if documents.iter().any(|d| d.contains_key(VECTORS)) {
+            return Err(PeerError::Answer {
+                node: self.api.node.clone(),
+                status: 400,
+                code: "field_not_kept".to_owned(),
+                message: format!("a Meilisearch does not give `{VECTORS}` back as it was written"),
+            });
+        }
+        self.ready(index).await?;
+        let deadline = self.api.deadline();
+        let sent = self
+            .api
+            .add_documents(index, method, encode(&documents), deadline)
+            .await;
+        let task = self.checked(sent)?;
+        self.checked(tasks::succeed(&self.api, task, deadline).await)?;
+        let deletes = documents.iter().any(is_tombstone);
+        Ok(TaskSummary {
+            task_uid: task,
+            index_uid: index.to_owned(),
+            status: "succeeded".to_owned(),
+            kind: if deletes {
+                "documentDeletion"
+            } else {
+                "documentAdditionOrUpdate"
+            }
+            .to_owned(),
+            enqueued_at: jiff::Timestamp::now().to_string(),
+            seq: None,
+            stamp: None,
+            ignored: 0,
+            had: Vec::new(),
+            documents: Vec::new(),
+            origin: None,
+        })
+    }
+
+    async fn delete(&self, index: &str, filter: &str) -> Result<u64, PeerError> {
+        self.ready(index).await?;
+        let deadline = self.api.deadline();
+        let task = self.checked(self.api.delete_by_filter(index, filter, deadline).await)?;
+        let task = self.checked(tasks::succeed(&self.api, task, deadline).await)?;
+        Ok(task
+            .details
+            .unwrap_or_default()
+            .deleted_documents
+            .unwrap_or(0))
+    }
+
+    /// Prepares the index, once. Failing to is certain not to have written anything.
+    async fn ready(&self, index: &str) -> Result<(), PeerError> {
+        if self.prepared.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let unprepared = |why: String| PeerError::Call {
+            node: self.api.node.clone(),
+            error: CallError::NotSent(format!("the index is not prepared: {why}")),
+        };
+        let preparing = async {
+            let _one = self.preparing.lock().await;
+            if !self.prepared.load(Ordering::Acquire) {
+                setup::prepare(&self.api, index).await?;
+                self.prepared.store(true, Ordering::Release);
+            }
+            Ok(())
+        };
+        match timeout_at(self.api.deadline(), preparing).await {
+            Ok(done) => done.map_err(|e: PeerError| unprepared(e.to_string())),
+            Err(_) => Err(unprepared("it takes too long".to_owned())),
+        }
+    }
+
+    /// Looks for signs that the index is not as it was, so that it is prepared again before the next call.
+    fn checked<T>(&self, result: Result<T, PeerError>) -> Result<T, PeerError> {
+        if let Err(PeerError::Answer { code, .. } | PeerError::Task { code, .. }) = &result
+            && matches!(code.as_str(), "index_not_found" | "invalid_document_filter")
+        {
+            self.prepared.store(false, Ordering::Release);
+        }
+        result
+    }
+}
+
+fn ids_of(documents: &[Document]) -> Vec<String> {
+    documents
+        .iter()
+        .filter_map(|d| document_id(d).ok())
+        .collect()
+}
