@@ -7,6 +7,7 @@
 
 pub mod availability;
 mod check;
+pub mod difference;
 mod error;
 pub mod history;
 mod incomplete_beta;

@@ -37,17 +37,7 @@ impl Rate {
     /// the case of the binomial", Biometrika 26 (1934).
     pub fn new(events: u64, trials: u64) -> Self {
         assert!(events <= trials, "{events} events in {trials} trials");
-        let (k, n) = (events as f64, trials as f64);
-        let low = match events {
-            0 => 0.0,
-            _ if events == trials => (TAIL.ln() / n).exp(),
-            _ => inverse(k, n - k + 1.0, TAIL),
-        };
-        let high = match events {
-            _ if events == trials => 1.0,
-            0 => -(TAIL.ln() / n).exp_m1(),
-            _ => inverse(k + 1.0, n - k, 1.0 - TAIL),
-        };
+        let (low, high) = interval(events as f64, trials as f64);
         Rate {
             events,
             trials,
@@ -56,10 +46,71 @@ impl Rate {
         }
     }
 
+    /// The share over several runs, its interval widened if runs differ by more than chance explains.
+    ///
+    /// Events and trials are summed. The *design effect* is the variance of the share between runs over
+    /// the variance if events struck trials independently, at least 1; the interval is that of
+    /// Clopper and Pearson for events and trials divided by it (the effective sample size). One run, and runs
+    /// without events, keep the interval of [`new`](Rate::new). With few runs the design effect is
+    /// itself uncertain. O(runs).
+    ///
+    /// Source: J. N. K. Rao, A. J. Scott, "A simple method for the analysis of clustered binary data",
+    /// Biometrics 48 (1992); the effective sample size is L. Kish's, "Survey Sampling" (1965).
+    pub fn pooled(runs: &[Rate]) -> Self {
+        let events = runs.iter().map(|run| run.events).sum();
+        let trials = runs.iter().map(|run| run.trials).sum();
+        let effect = Self::design_effect(runs);
+        let (low, high) = interval(events as f64 / effect, trials as f64 / effect);
+        Rate {
+            events,
+            trials,
+            low,
+            high,
+        }
+    }
+
+    /// By how much the share varies more between runs than independent events would make it; at least 1.
+    pub fn design_effect(runs: &[Rate]) -> f64 {
+        let clusters: Vec<(f64, f64)> = runs
+            .iter()
+            .filter(|run| run.trials > 0)
+            .map(|run| (run.events as f64, run.trials as f64))
+            .collect();
+        let events: f64 = clusters.iter().map(|(k, _)| k).sum();
+        let trials: f64 = clusters.iter().map(|(_, n)| n).sum();
+        let count = clusters.len() as f64;
+        if clusters.len() < 2 || events == 0.0 || events == trials {
+            return 1.0;
+        }
+        let share = events / trials;
+        let residuals: f64 = clusters.iter().map(|(k, n)| (k - share * n).powi(2)).sum();
+        let between = count / (count - 1.0) * residuals / trials.powi(2);
+        (between / (share * (1.0 - share) / trials)).max(1.0)
+    }
+
     /// `events / trials`; `None` without trials.
     pub fn share(&self) -> Option<f64> {
         (self.trials > 0).then(|| self.events as f64 / self.trials as f64)
     }
+}
+
+/// The exact interval of the share; counts divided by a design effect need not be whole.
+fn interval(k: f64, n: f64) -> (f64, f64) {
+    let low = if k == 0.0 {
+        0.0
+    } else if k == n {
+        (TAIL.ln() / n).exp()
+    } else {
+        inverse(k, n - k + 1.0, TAIL)
+    };
+    let high = if k == n {
+        1.0
+    } else if k == 0.0 {
+        -(TAIL.ln() / n).exp_m1()
+    } else {
+        inverse(k + 1.0, n - k, 1.0 - TAIL)
+    };
+    (low, high)
 }
 
 impl Default for Rate {
@@ -220,6 +271,26 @@ mod tests {
             shown(9_999, 10_000),
             "99.99000 % [99.944 %, 99.99975 %] (9,999 of 10,000)"
         );
+    }
+
+    #[test]
+    fn one_run_keeps_its_interval_and_so_do_runs_without_events() {
+        assert_eq!(Rate::pooled(&[Rate::new(3, 100)]), Rate::new(3, 100));
+        let clean = [Rate::new(0, 40), Rate::new(0, 60), Rate::default()];
+        assert_eq!(Rate::pooled(&clean), Rate::new(0, 100));
+        assert_eq!(Rate::pooled(&[]), Rate::default());
+    }
+
+    #[test]
+    fn runs_alike_are_pooled_as_one_and_runs_that_differ_widen_the_interval() {
+        let alike = Rate::pooled(&[Rate::new(10, 500), Rate::new(10, 500)]);
+        assert_eq!(alike, Rate::new(20, 1_000));
+        let runs = [Rate::new(20, 500), Rate::new(0, 500)];
+        // By hand: residuals 2 * 10^2, between 2 * 200 / 1000^2 = 0.0004, binomial 0.02 * 0.98 / 1000.
+        assert!((Rate::design_effect(&runs) - 0.0004 / 0.000_019_6).abs() < 1e-9);
+        let apart = Rate::pooled(&runs);
+        assert_eq!((apart.events, apart.trials), (20, 1_000));
+        assert!(apart.low < alike.low && apart.high > alike.high);
     }
 
     #[test]

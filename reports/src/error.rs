@@ -52,4 +52,7 @@ pub enum ReportError {
     /// The report's template failed.
     #[error("cannot render the report")]
     Template(#[from] minijinja::Error),
+    /// The JUnit document could not be written.
+    #[error("cannot write JUnit XML")]
+    Junit(#[source] quick_junit::SerializeError),
 }

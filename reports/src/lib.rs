@@ -1,23 +1,34 @@
-//! Results in; Markdown, plots and JSON out. This crate decides nothing.
+//! Results in; Markdown, HTML, plots, JUnit and tables out. This crate decides nothing.
 //!
 //! [`results`] is the type every report is rendered from, [`results_file`] its form on disk.
-//! [`markdown`], [`plot`] and [`console`] each render it one way; [`render`] puts them all into a
-//! run directory.
+//! [`markdown`], [`html`], [`plot`], [`junit`], [`loss_table`], [`release_notes`] and [`console`] each render it
+//! one way; [`render`] puts them all into a run directory. [`compare`] sets two runs side by side.
 #![forbid(unsafe_code)]
 
+mod claims;
+pub mod compare;
 pub mod console;
 mod error;
+mod escape;
 #[cfg(test)]
 mod example;
+mod facts;
+pub mod html;
+pub mod junit;
 pub mod loss_table;
 pub mod markdown;
 mod narrative;
+pub mod picture;
 pub mod plot;
+mod pool;
 pub mod quantity;
 #[cfg(test)]
 mod reference;
+pub mod release_notes;
 pub mod render;
 pub mod results;
 pub mod results_file;
+mod template;
 
+pub use claims::Judgement;
 pub use error::ReportError;

@@ -1,10 +1,13 @@
-//! The loss table: a row per scenario, and for every earlier checkpoint that found losses.
+//! The loss table: a row per scenario, its repetitions pooled, and for every earlier checkpoint that found losses.
 
 use shakedown_checker::loss::LossReport;
 use shakedown_checker::rate::Rate;
 
-use crate::quantity::{count, counted, interval, share};
-use crate::results::{CheckpointResult, LossRow, ScenarioResults, SuiteResults};
+use crate::ReportError;
+use crate::escape;
+use crate::pool::{Group, groups};
+use crate::quantity::{count, counted, events_of_trials, interval, share};
+use crate::results::{CheckpointResult, LossRow, SuiteResults};
 
 /// Rows in the order the scenarios ran.
 ///
@@ -13,7 +16,7 @@ use crate::results::{CheckpointResult, LossRow, ScenarioResults, SuiteResults};
 /// trials (`lost.trials == 0`) and without a checkpoint name: nothing was measured, which is not a loss rate of zero.
 #[must_use]
 pub fn loss_table(results: &SuiteResults) -> Vec<LossRow> {
-    results.scenarios.iter().flat_map(scenario_rows).collect()
+    groups(results).iter().flat_map(rows).collect()
 }
 
 /// The column of acknowledged writes: `2,100`, or `not measured` for a row without a checkpoint.
@@ -24,27 +27,27 @@ pub(crate) fn acknowledged_writes(row: &LossRow) -> String {
     count(row.acknowledged_writes)
 }
 
-fn scenario_rows(scenario: &ScenarioResults) -> Vec<LossRow> {
-    let Some((last, earlier)) = scenario.checkpoints.split_last() else {
-        return vec![unmeasured(scenario)];
+fn rows(group: &Group<'_>) -> Vec<LossRow> {
+    let Some((last, earlier)) = group.checkpoints.split_last() else {
+        return vec![unmeasured(group)];
     };
     let mut rows: Vec<LossRow> = earlier
         .iter()
         .filter(|checkpoint| checkpoint.loss.lost.events > 0)
         .map(|checkpoint| {
             let note = format!("at checkpoint {}; a later one decides", checkpoint.name);
-            measured(scenario, checkpoint, note)
+            measured(group, checkpoint, note)
         })
         .collect();
     let verdict = match last.loss.lost.events {
-        0 => scenario.verdict.to_string(),
-        _ => verdict_and_expectation(scenario),
+        0 => group.verdict_in_words(),
+        _ => verdict_and_expectation(group),
     };
-    rows.push(measured(scenario, last, verdict));
+    rows.push(measured(group, last, verdict));
     rows
 }
 
-fn measured(scenario: &ScenarioResults, checkpoint: &CheckpointResult, first: String) -> LossRow {
+fn measured(group: &Group<'_>, checkpoint: &CheckpointResult, first: String) -> LossRow {
     let mut note = vec![first];
     note.extend(other_anomalies(&checkpoint.loss));
     note.extend(explanation(checkpoint));
@@ -52,37 +55,40 @@ fn measured(scenario: &ScenarioResults, checkpoint: &CheckpointResult, first: St
         note.push("final read incomplete".into());
     }
     LossRow {
-        configuration: scenario.configuration.clone(),
-        scenario: scenario.name.clone(),
+        configuration: group.scenario.configuration.clone(),
+        scenario: group.scenario.name.clone(),
         checkpoint: checkpoint.name.clone(),
+        runs: group.runs.len() as u32,
         acknowledged_writes: checkpoint.loss.acknowledged_writes,
         lost: checkpoint.loss.lost,
+        at_risk: checkpoint.explained.as_ref().and_then(|e| e.at_risk),
         note: note.join("; "),
     }
 }
 
-fn unmeasured(scenario: &ScenarioResults) -> LossRow {
+fn unmeasured(group: &Group<'_>) -> LossRow {
     LossRow {
-        configuration: scenario.configuration.clone(),
-        scenario: scenario.name.clone(),
+        configuration: group.scenario.configuration.clone(),
+        scenario: group.scenario.name.clone(),
         checkpoint: String::new(),
+        runs: group.runs.len() as u32,
         acknowledged_writes: 0,
-        lost: Rate {
-            events: 0,
-            trials: 0,
-            low: 0.0,
-            high: 1.0,
-        },
+        lost: Rate::default(),
+        at_risk: None,
         note: format!(
             "{}; no final reads were taken",
-            verdict_and_expectation(scenario)
+            verdict_and_expectation(group)
         ),
     }
 }
 
 /// For rows that need it to be understood: a loss may be what is expected.
-fn verdict_and_expectation(scenario: &ScenarioResults) -> String {
-    format!("{} (expected: {})", scenario.verdict, scenario.expectation)
+fn verdict_and_expectation(group: &Group<'_>) -> String {
+    format!(
+        "{} (expected: {})",
+        group.verdict_in_words(),
+        group.scenario.expectation
+    )
 }
 
 /// Findings other than `lost` that a row must not keep quiet about.
@@ -124,6 +130,67 @@ fn explanation(checkpoint: &CheckpointResult) -> Option<String> {
     Some("losses and records disagree".into())
 }
 
+/// As a Markdown table.
+#[must_use]
+pub fn as_markdown(rows: &[LossRow]) -> String {
+    let mut text = "| configuration | scenario | runs | writes acknowledged | keys lost | rate | 95 % interval | note |\n|---|---|---:|---:|---:|---:|---|---|\n".to_owned();
+    for row in rows {
+        let cells = [
+            escape::text(&row.configuration),
+            escape::text(&row.scenario),
+            row.runs.to_string(),
+            acknowledged_writes(row),
+            events_of_trials(&row.lost),
+            share(&row.lost),
+            interval(&row.lost),
+            escape::text(&row.note),
+        ];
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+/// As comma-separated values with a header, after RFC 4180. Shares are numbers from 0 to 1; they are empty
+/// where nothing was measured.
+#[must_use]
+pub fn as_csv(rows: &[LossRow]) -> String {
+    let mut text = "configuration,scenario,checkpoint,runs,acknowledged_writes,keys_lost,keys,rate,low,high,at_risk_harmed,at_risk,note\r\n".to_owned();
+    for row in rows {
+        let risk = row.at_risk.filter(|rate| rate.trials > 0);
+        let measured = row.lost.trials > 0;
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        let cells = [
+            quoted(&row.configuration),
+            quoted(&row.scenario),
+            quoted(&row.checkpoint),
+            row.runs.to_string(),
+            row.acknowledged_writes.to_string(),
+            row.lost.events.to_string(),
+            row.lost.trials.to_string(),
+            number(row.lost.share()),
+            number(measured.then_some(row.lost.low)),
+            number(measured.then_some(row.lost.high)),
+            risk.map_or(String::new(), |rate| rate.events.to_string()),
+            risk.map_or(String::new(), |rate| rate.trials.to_string()),
+            quoted(&row.note),
+        ];
+        text.push_str(&format!("{}\r\n", cells.join(",")));
+    }
+    text
+}
+
+/// As a JSON list of [`LossRow`]s.
+///
+/// # Errors
+/// [`ReportError`] if serialising fails.
+pub fn as_json(rows: &[LossRow]) -> Result<String, ReportError> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(rows)?))
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +220,20 @@ mod tests {
             "{}",
             row.note
         );
+    }
+
+    #[test]
+    fn the_table_has_three_forms() {
+        let rows = loss_table(&example::suite());
+        insta::assert_snapshot!("loss_table_md", as_markdown(&rows));
+        insta::assert_snapshot!("loss_table_csv", as_csv(&rows).replace('\r', ""));
+        let read: Vec<LossRow> = serde_json::from_str(&as_json(&rows).unwrap()).unwrap();
+        assert_eq!(read.len(), rows.len());
+    }
+
+    #[test]
+    fn quotes_and_commas_stay_within_their_cell() {
+        assert_eq!(quoted("a, \"b\""), "\"a, \"\"b\"\"\"");
     }
 
     #[test]

@@ -39,6 +39,27 @@ impl PlotError {
     }
 }
 
+/// A kind of picture.
+pub(crate) struct Kind {
+    pub(crate) title: &'static str,
+    /// What it shows, for those who do not see it; followed by the scenario's name.
+    pub(crate) alt: &'static str,
+    /// Added to the scenario's name for the file's name.
+    pub(crate) suffix: &'static str,
+    /// Whether there is anything to draw.
+    pub(crate) has: fn(&ScenarioResults) -> bool,
+    pub(crate) draw: fn(&ScenarioResults) -> Result<String, PlotError>,
+}
+
+/// Every kind, in the order in which a report shows them.
+pub(crate) const KINDS: &[Kind] = &[Kind {
+    title: "Timeline",
+    alt: "Throughput and latency by second, with phases, faults and checkpoints,",
+    suffix: "",
+    has: |_| true,
+    draw: timeline_svg,
+}];
+
 /// Draws the timeline of `scenario`: 1000 pixels wide, about 560 high, more with many phases and
 /// faults. Text is left to the viewer's own sans-serif font.
 ///

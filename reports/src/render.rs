@@ -1,33 +1,42 @@
 //! Puts every report of a run into its directory.
 
-use std::any::Any;
-use std::collections::HashSet;
-use std::panic::{self, UnwindSafe};
 use std::path::{Path, PathBuf};
 
-use crate::ReportError;
-use crate::markdown::{self, PlotOutcome};
-use crate::plot::{self, PlotError};
-use crate::results::{ScenarioResults, SuiteResults};
+use crate::picture::{Picture, pictures};
+use crate::results::SuiteResults;
 use crate::results_file::{self, write_atomically};
+use crate::{ReportError, html, junit, loss_table, markdown, release_notes};
 
 /// File name of the report within a run directory.
-pub const REPORT_NAME: &str = "report.md";
-/// Directory of the plots within a run directory.
+pub const REPORT_NAME: &str = "chaos_testing_report.md";
+/// Directory of the pictures within a run directory.
 pub const PLOTS_NAME: &str = "plots";
 
-/// Writes `results.json`, `plots/<scenario>.svg` and `report.md` into `dir`, each atomically, and
-/// returns the path of the report. The results are written before anything is rendered. A plot
-/// that fails is missing, and the report says why.
+/// Writes every report into `dir`, each atomically, and returns the path of the Markdown report. The results
+/// are written before anything is rendered. A picture that fails is missing, and the reports say why.
 ///
 /// # Errors
-/// [`ReportError`] if the results or the report cannot be written or rendered.
+/// [`ReportError`] if a file cannot be written or rendered.
 pub fn render_run(results: &SuiteResults, dir: &Path) -> Result<PathBuf, ReportError> {
     results_file::save(results, &dir.join(results_file::FILE_NAME))?;
-    render_report(results, &dir.join(REPORT_NAME), PLOTS_NAME)
+    let report = dir.join(REPORT_NAME);
+    let pictures = write_report(results, &report, PLOTS_NAME)?;
+    let rows = loss_table::loss_table(results);
+    let files = [
+        ("index.html", html::page(results, &pictures)?),
+        ("junit.xml", junit::xml(results)?),
+        (release_notes::FILE_NAME, release_notes::text(results)),
+        ("loss_table.md", loss_table::as_markdown(&rows)),
+        ("loss_table.csv", loss_table::as_csv(&rows)),
+        ("loss_table.json", loss_table::as_json(&rows)?),
+    ];
+    for (name, text) in files {
+        write_atomically(&dir.join(name), text.as_bytes())?;
+    }
+    Ok(report)
 }
 
-/// Writes the report to `report`, and its plots into the directory `plots` beside it (a relative
+/// Writes the Markdown report to `report`, and its pictures into the directory `plots` beside it (a relative
 /// path with `/`). For a report kept elsewhere than in its run directory.
 ///
 /// # Errors
@@ -37,44 +46,27 @@ pub fn render_report(
     report: &Path,
     plots: &str,
 ) -> Result<PathBuf, ReportError> {
-    let dir = report.parent().unwrap_or(Path::new(""));
-    let outcomes: Vec<PlotOutcome> = results
-        .scenarios
-        .iter()
-        .zip(plot_names(&results.scenarios))
-        .map(|(scenario, name)| {
-            let relative = format!("{plots}/{name}.svg");
-            match write_plot(scenario, &dir.join(&relative)) {
-                Ok(()) => PlotOutcome::Written(relative),
-                Err(reason) => PlotOutcome::Failed(reason),
-            }
-        })
-        .collect();
-    let text = markdown::report(results, &outcomes)?;
-    write_atomically(report, text.as_bytes())?;
+    write_report(results, report, plots)?;
     Ok(report.into())
 }
 
-/// Draws and writes one plot, or says why not.
-fn write_plot(scenario: &ScenarioResults, path: &Path) -> Result<(), String> {
-    let svg = drawn(|| plot::timeline_svg(scenario))?;
-    write_atomically(path, svg.as_bytes()).map_err(|error| chain(&error))
-}
-
-/// What `draw` draws, or why it does not. Even a panic of the drawing library is only a reason:
-/// a plot must never cost the report.
-fn drawn(draw: impl FnOnce() -> Result<String, PlotError> + UnwindSafe) -> Result<String, String> {
-    panic::catch_unwind(draw)
-        .map_err(|payload| format!("the drawing library panicked: {}", panic_message(&*payload)))?
-        .map_err(|error| chain(&error))
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
+fn write_report(
+    results: &SuiteResults,
+    report: &Path,
+    plots: &str,
+) -> Result<Vec<Vec<Picture>>, ReportError> {
+    let dir = report.parent().unwrap_or(Path::new(""));
+    let mut pictures = pictures(&results.scenarios, plots);
+    for picture in pictures.iter_mut().flatten() {
+        if picture.failure.is_empty()
+            && let Err(error) = write_atomically(&dir.join(&picture.path), picture.svg.as_bytes())
+        {
+            picture.failure = chain(&error);
+        }
+    }
+    let text = markdown::report(results, &pictures)?;
+    write_atomically(report, text.as_bytes())?;
+    Ok(pictures)
 }
 
 /// An error with its causes, on one line.
@@ -89,29 +81,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A file name for each scenario's plot: its name, anything unusual replaced by `_`, and made
-/// unique by a number if the same scenario ran twice.
-fn plot_names(scenarios: &[ScenarioResults]) -> Vec<String> {
-    let mut taken = HashSet::new();
-    let mut names = Vec::with_capacity(scenarios.len());
-    for scenario in scenarios {
-        let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let base: String = scenario
-            .name
-            .chars()
-            .map(|c| if usual(c) { c } else { '_' })
-            .collect();
-        let mut name = base.clone();
-        let mut copy = 2;
-        while !taken.insert(name.clone()) {
-            name = format!("{base}-{copy}");
-            copy += 1;
-        }
-        names.push(name);
-    }
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -124,16 +93,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let results = example::suite();
         let report = render_run(&results, dir.path()).unwrap();
-        assert_eq!(report, dir.path().join("report.md"));
+        assert_eq!(report, dir.path().join("chaos_testing_report.md"));
         let text = fs::read_to_string(&report).unwrap();
-        for scenario in &results.scenarios {
-            let plot = format!("plots/{}.svg", scenario.name);
+        for picture in pictures(&results.scenarios, "plots").concat() {
+            let plot = picture.path;
             assert!(text.contains(&format!("({plot})")), "{plot}");
             assert!(
                 fs::read_to_string(dir.path().join(plot))
                     .unwrap()
                     .ends_with("</svg>\n")
             );
+        }
+        for name in [
+            "index.html",
+            "junit.xml",
+            "release_notes.md",
+            "loss_table.md",
+            "loss_table.csv",
+            "loss_table.json",
+        ] {
+            assert!(dir.path().join(name).is_file(), "{name}");
         }
         assert_eq!(
             results_file::load(&dir.path().join("results.json")).unwrap(),
@@ -151,24 +130,8 @@ mod tests {
             text.starts_with("# Chaos testing report for demo: INVALID"),
             "{text}"
         );
-        let reason = "**The plot failed**: cannot write";
-        assert_eq!(text.matches(reason).count(), 6);
+        let reason = "**The picture failed**: cannot write";
+        assert!(text.matches(reason).count() >= 6);
         assert!(dir.path().join("results.json").is_file());
-    }
-
-    #[test]
-    fn a_panic_while_drawing_is_only_a_reason() {
-        let reason = drawn(|| panic!("no such {}", "font")).unwrap_err();
-        assert_eq!(reason, "the drawing library panicked: no such font");
-    }
-
-    #[test]
-    fn a_scenario_that_ran_twice_has_two_plots() {
-        let mut scenarios = example::suite().scenarios;
-        scenarios.truncate(3);
-        scenarios[0].name = "a/b c".into();
-        scenarios[1].name = "a/b c".into();
-        scenarios[2].name = "..".into();
-        assert_eq!(plot_names(&scenarios), ["a_b_c", "a_b_c-2", ".."]);
     }
 }

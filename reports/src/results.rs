@@ -443,10 +443,14 @@ pub struct LossRow {
     pub scenario: String,
     /// Which checkpoint.
     pub checkpoint: String,
+    /// Repetitions pooled in it.
+    pub runs: u32,
     /// Writes acknowledged.
     pub acknowledged_writes: u64,
     /// Lost, with interval.
     pub lost: Rate,
+    /// Lost, stale or resurrected, out of the documents at risk by the system's own records.
+    pub at_risk: Option<Rate>,
     /// For the last column.
     pub note: String,
 }

@@ -77,7 +77,7 @@ impl ClassCounts {
     }
 
     /// Counts `keys` more in a class.
-    pub(super) fn add(&mut self, class: KeyClass, keys: u64) {
+    pub fn add(&mut self, class: KeyClass, keys: u64) {
         *match class {
             KeyClass::Ok => &mut self.ok,
             KeyClass::Lost => &mut self.lost,

@@ -2,19 +2,12 @@
 
 use super::*;
 use crate::example;
-
-fn plots() -> Vec<PlotOutcome> {
-    let mut plots: Vec<PlotOutcome> = example::suite()
-        .scenarios
-        .iter()
-        .map(|scenario| PlotOutcome::Written(format!("plots/{}.svg", scenario.name)))
-        .collect();
-    plots[3] = PlotOutcome::Failed("disk full | no space\nleft".into());
-    plots
-}
+use crate::picture::pictures;
 
 fn rendered(results: &SuiteResults) -> String {
-    report(results, &plots()).unwrap()
+    let mut pictures = pictures(&results.scenarios, "plots");
+    pictures[3][0].failure = "disk full | no space\nleft".into();
+    report(results, &pictures).unwrap()
 }
 
 #[test]
@@ -86,7 +79,7 @@ fn only_the_first_twenty_anomalies_are_listed_and_all_are_accounted_for() {
         .unwrap();
     let listed = section
         .lines()
-        .filter(|line| line.contains("put, version 4"))
+        .filter(|line| line.contains("put, version 4, at"))
         .count();
     assert_eq!(listed, 20);
     assert!(section.contains("10 more, listed in `results.json`; 12 beyond the checker's limit"));

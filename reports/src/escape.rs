@@ -7,7 +7,7 @@ const OUTPUT_LINES: usize = 20;
 ///
 /// Underscores within words stay as they are, since Markdown leaves them alone too and names of
 /// scenarios are full of them.
-pub(super) fn text(input: &str) -> String {
+pub(crate) fn text(input: &str) -> String {
     let line = one_line(input);
     let chars: Vec<char> = line.chars().collect();
     let word_at = |i: Option<usize>| {
@@ -31,7 +31,7 @@ pub(super) fn text(input: &str) -> String {
 }
 
 /// Text as inline code, also within a table cell (where `|` needs a backslash even in code).
-pub(super) fn code(input: &str) -> String {
+pub(crate) fn code(input: &str) -> String {
     let line = one_line(input);
     if line.is_empty() {
         return String::new();
@@ -46,7 +46,7 @@ pub(super) fn code(input: &str) -> String {
 }
 
 /// Text as a fenced block, long output with its middle left out, control characters removed.
-pub(super) fn fence(input: &str) -> String {
+pub(crate) fn fence(input: &str) -> String {
     let clean: String = input
         .chars()
         .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))

@@ -1,0 +1,167 @@
+//! Claims beside what was measured, and in plain words whether they hold.
+
+use serde::Serialize;
+use shakedown_checker::rate::Rate;
+
+use crate::pool::Group;
+use crate::quantity::count;
+use crate::results::{CheckpointResult, Claim, ClaimOf};
+
+/// What a measurement says of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// The claimed rate lies within the interval, or the bound above it.
+    Agrees,
+    /// The claimed rate lies outside the interval, or the bound below it.
+    Contradicted,
+    /// The run is too small to tell, or measured nothing.
+    CannotTell,
+}
+
+/// A claim with its measurement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) configuration: String,
+    pub(crate) scenario: String,
+    pub(crate) claim: String,
+    pub(crate) measured: String,
+    pub(crate) judgement: Judgement,
+    pub(crate) in_words: String,
+}
+
+/// The claim of a scenario, measured at the checkpoint at which most was lost.
+pub(crate) fn measure(group: &Group<'_>) -> Option<Measured> {
+    let claim = group.scenario.claim.as_ref()?;
+    let checkpoint = group.worst_checkpoint();
+    let rate = checkpoint.map_or_else(Rate::default, |checkpoint| rate_of(checkpoint, claim.of));
+    let judgement = judge(claim, &rate);
+    let at = match (checkpoint, group.deciding()) {
+        (Some(worst), Some(last)) if worst.name != last.name => {
+            format!(" at checkpoint {}", worst.name)
+        }
+        _ => String::new(),
+    };
+    let measured = match rate.trials {
+        0 => "not measured".to_owned(),
+        _ => format!("{rate} of {}{at}", claim.of.words()),
+    };
+    Some(Measured {
+        configuration: group.scenario.configuration.clone(),
+        scenario: group.scenario.name.clone(),
+        claim: claim.text.clone(),
+        in_words: in_words(claim, &rate, judgement),
+        measured,
+        judgement,
+    })
+}
+
+fn rate_of(checkpoint: &CheckpointResult, of: ClaimOf) -> Rate {
+    let loss = &checkpoint.loss;
+    match of {
+        ClaimOf::Keys => loss.lost,
+        // Writes of one key share its fate, so a lost key is at least one lost write.
+        ClaimOf::AcknowledgedWrites if loss.acknowledged_writes >= loss.lost.events => {
+            Rate::new(loss.lost.events, loss.acknowledged_writes)
+        }
+        ClaimOf::AcknowledgedWrites => Rate::default(),
+        ClaimOf::DualWrites => checkpoint
+            .explained
+            .as_ref()
+            .and_then(|explained| explained.at_risk)
+            .unwrap_or_default(),
+    }
+}
+
+fn judge(claim: &Claim, rate: &Rate) -> Judgement {
+    if rate.trials == 0 {
+        return Judgement::CannotTell;
+    }
+    match (claim.rate_percent, claim.max_per_million) {
+        (Some(percent), _) if (rate.low..=rate.high).contains(&(percent / 1e2)) => {
+            Judgement::Agrees
+        }
+        (Some(_), _) => Judgement::Contradicted,
+        (None, Some(bound)) if rate.high < bound / 1e6 => Judgement::Agrees,
+        (None, Some(bound)) if rate.low >= bound / 1e6 => Judgement::Contradicted,
+        (None, _) => Judgement::CannotTell,
+    }
+}
+
+fn in_words(claim: &Claim, rate: &Rate, judgement: Judgement) -> String {
+    if rate.trials == 0 {
+        return "nothing was measured that the claim is about".to_owned();
+    }
+    let claimed = claim.rate_percent.map_or(0.0, |percent| percent / 1e2);
+    match (judgement, claim.max_per_million) {
+        (Judgement::Agrees, Some(_)) => {
+            "the claim holds: the whole interval is below it".to_owned()
+        }
+        (Judgement::Agrees, None) => "the measurement agrees with the claim".to_owned(),
+        (Judgement::Contradicted, None) if rate.low > claimed => {
+            "the measurement contradicts the claim: the rate is higher".to_owned()
+        }
+        (Judgement::Contradicted, None) => {
+            "the measurement contradicts the claim: the rate is lower".to_owned()
+        }
+        (Judgement::Contradicted, Some(_)) => {
+            "the measurement contradicts the claim: more is lost".to_owned()
+        }
+        (Judgement::CannotTell, _) => format!(
+            "neither shown nor contradicted: with {} {} the run is too small, and up to {:.1} per million are compatible with it",
+            count(rate.trials),
+            claim.of.words(),
+            rate.high * 1e6
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+    use crate::pool::groups;
+
+    fn judged(rate_percent: Option<f64>, max_per_million: Option<f64>, rate: Rate) -> Judgement {
+        let claim = Claim {
+            text: String::new(),
+            rate_percent,
+            max_per_million,
+            of: ClaimOf::Keys,
+        };
+        judge(&claim, &rate)
+    }
+
+    #[test]
+    fn a_claimed_rate_agrees_if_the_interval_contains_it() {
+        let two_percent = |rate| judged(Some(2.0), None, rate);
+        assert_eq!(two_percent(Rate::new(20, 1_000)), Judgement::Agrees);
+        assert_eq!(two_percent(Rate::new(60, 1_000)), Judgement::Contradicted);
+        assert_eq!(two_percent(Rate::new(2, 1_000)), Judgement::Contradicted);
+        assert_eq!(two_percent(Rate::default()), Judgement::CannotTell);
+        assert_eq!(judged(Some(0.0), None, Rate::new(0, 9)), Judgement::Agrees);
+        assert_eq!(
+            judged(Some(0.0), None, Rate::new(1, 900_000)),
+            Judgement::Contradicted
+        );
+    }
+
+    #[test]
+    fn a_bound_is_shown_only_by_an_interval_that_lies_below_it() {
+        let below_one = |rate| judged(None, Some(1.0), rate);
+        assert_eq!(below_one(Rate::new(0, 1_000)), Judgement::CannotTell);
+        assert_eq!(below_one(Rate::new(0, 4_000_000)), Judgement::Agrees);
+        assert_eq!(below_one(Rate::new(20, 1_000)), Judgement::Contradicted);
+    }
+
+    #[test]
+    fn a_claim_stands_beside_its_measurement_with_what_it_is_a_rate_of() {
+        let results = example::suite();
+        let measured: Vec<Measured> = groups(&results).iter().filter_map(measure).collect();
+        let shown: Vec<String> = measured
+            .iter()
+            .map(|m| format!("{} | {} | {}", m.claim, m.measured, m.in_words))
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}
