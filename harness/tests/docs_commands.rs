@@ -136,6 +136,7 @@ fn known_flags() -> BTreeSet<String> {
         (shakedown(), "run"),
         (shakedown(), "report"),
         (shakedown(), "check"),
+        (shakedown(), "table loss"),
         (shakedown(), "cluster up"),
         (shakedown(), "cluster ssh"),
         (shakedown(), "heal"),

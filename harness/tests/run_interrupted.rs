@@ -207,7 +207,7 @@ fn ctrl_c_heals_reads_back_reports_and_leaves_nothing() {
         "{}",
         in_words(scenario)
     );
-    let report = fs::read_to_string(ended.run_dir().join("report.md")).unwrap();
+    let report = fs::read_to_string(ended.run_dir().join("chaos_testing_report.md")).unwrap();
     assert!(report.contains("INTERRUPTED"), "{report}");
     assert_eq!(traces(&info, &spaces), Vec::<String>::new());
 }

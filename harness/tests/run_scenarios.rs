@@ -33,7 +33,7 @@ fn holds(name: &str, seed: &str) -> ScenarioResults {
     );
     ended.expect(0);
     assert_eq!(results.verdict, Verdict::Valid);
-    let report = fs::read_to_string(ended.run_dir().join("report.md")).unwrap();
+    let report = fs::read_to_string(ended.run_dir().join("chaos_testing_report.md")).unwrap();
     assert!(report.contains(name), "{report}");
     let plot = ended.run_dir().join(format!("plots/{name}.svg"));
     assert!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use shakedown_workloads::duration::HumanDuration;
 
 use super::exit::EXIT_CODES;
@@ -45,6 +45,17 @@ pub(super) enum Command {
         /// A `history` directory
         history: PathBuf,
     },
+    /// Print a table of a finished run
+    #[command(subcommand)]
+    Table(TableCommand),
+    /// Say what changed from one run to another, and whether more was lost than chance explains
+    #[command(after_help = EXIT_CODES)]
+    Compare {
+        /// The run directory of the first run: the last release
+        before: PathBuf,
+        /// The run directory of the second run: the candidate
+        after: PathBuf,
+    },
     /// List scenarios, suites and systems
     List,
     /// Local clusters: real SSH hosts in namespaces of this machine
@@ -52,6 +63,30 @@ pub(super) enum Command {
     Cluster(ClusterCommand),
     /// Undo every fault that an interrupted run left on nodes
     Heal(HealArgs),
+}
+
+/// Tables.
+#[derive(Debug, Subcommand)]
+pub(super) enum TableCommand {
+    /// Losses by scenario, repetitions pooled
+    Loss {
+        /// The run directory
+        run: PathBuf,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = TableFormat::Md)]
+        format: TableFormat,
+    },
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum TableFormat {
+    /// Markdown
+    Md,
+    /// Comma-separated values, shares from 0 to 1
+    Csv,
+    /// JSON
+    Json,
 }
 
 /// Arguments of `run`.
@@ -69,6 +104,9 @@ pub(super) struct RunArgs {
     /// Length of storms and of loads marked `soak`, e.g. `10m`, instead of what the scenario says
     #[arg(long, value_name = "DURATION")]
     pub(super) time: Option<HumanDuration>,
+    /// Run every scenario this often, each time with a seed of its own; losses are pooled
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) repeat: u32,
     /// Directory for run directories
     #[arg(long, default_value = "runs")]
     pub(super) out: PathBuf,

@@ -3,12 +3,14 @@
 mod args;
 mod check;
 mod cluster;
+mod compare;
 mod exit;
 mod ground;
 mod heal;
 mod list;
 mod report;
 mod run;
+mod table;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -17,7 +19,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::cluster::ClusterError;
-use args::{Cli, Command};
+use args::{Cli, Command, TableCommand};
 use exit::Exit;
 
 /// Why a command ended without an outcome of its own.
@@ -85,6 +87,8 @@ pub fn main() -> ExitCode {
         Command::Report { run, to } => report::report(&run, to.as_deref()),
         Command::Check { history, json } => check::check(&history, json),
         Command::Export { history } => check::export(&history),
+        Command::Table(TableCommand::Loss { run, format }) => table::loss(&run, format),
+        Command::Compare { before, after } => compare::compare(&before, &after),
         Command::List => list::list(),
         Command::Cluster(command) => cluster::cluster(command),
         Command::Heal(args) => heal::heal(&args),

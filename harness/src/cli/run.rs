@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use shakedown_workloads::stop::{Stopper, stop_pair};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +14,7 @@ use super::exit::Exit;
 use super::ground::{Ground, own_cluster_name};
 use super::{Failure, say};
 use crate::plan::Plan;
-use crate::run::{self, RunRequest};
+use crate::run::{self, RunItem, RunRequest};
 use crate::scenario::{Catalogue, Scenario};
 use crate::system::{NodeRef, System};
 
@@ -24,6 +26,8 @@ struct Chosen {
     scenario: Scenario,
     text: String,
     stored: Option<Plan>,
+    /// What names it alone on a command line.
+    target: String,
 }
 
 pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
@@ -50,10 +54,10 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     runtime.spawn(stop_on_signal(stopper));
     let ground = Ground::find(&args.nodes, needed)?;
     let nodes = run::node_refs(&ground.nodes, &ground.access).map_err(Failure::usage)?;
-    let scenarios = plans(&args, &catalogue, &chosen, &nodes, seed)?;
+    let items = items(&args, &catalogue, &chosen, &nodes, seed)?;
     let request = RunRequest {
         name,
-        scenarios,
+        items,
         systems: catalogue.systems.clone(),
         nodes: ground.nodes.clone(),
         access: ground.access.clone(),
@@ -100,10 +104,17 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
                 scenario,
                 text: plan.scenario_text.clone(),
                 stored: Some(plan),
+                target: name.clone(),
             });
         } else {
             let selected = catalogue.select(name).map_err(Failure::usage)?;
+            let from_file = name.ends_with(".toml");
             chosen.extend(selected.into_iter().map(|(scenario, text)| Chosen {
+                target: if from_file {
+                    name.clone()
+                } else {
+                    scenario.name.get_ref().clone()
+                },
                 scenario,
                 text,
                 stored: None,
@@ -119,37 +130,91 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
     Ok((name, chosen))
 }
 
-/// The plans of all scenarios on these nodes.
-fn plans(
+/// What is to run on these nodes: every scenario, as often as asked for, in turn.
+fn items(
     args: &RunArgs,
     catalogue: &Catalogue,
     chosen: &[Chosen],
     nodes: &[NodeRef],
     seed: u64,
-) -> Result<Vec<(Scenario, Plan)>, Failure> {
-    let mut plans = Vec::new();
-    for Chosen {
+) -> Result<Vec<RunItem>, Failure> {
+    let mut items = Vec::new();
+    for chosen in chosen {
+        for number in 1..=args.repeat {
+            let seed = derived_seed(seed, number);
+            let repetition = (args.repeat > 1).then_some(number);
+            let (scenario, plan) = plan(args, catalogue, chosen, nodes, seed)?;
+            items.push(RunItem {
+                command: alone(args, &chosen.target, &plan),
+                scenario,
+                plan,
+                repetition,
+            });
+        }
+    }
+    Ok(items)
+}
+
+/// The seed of a repetition; that of the first is the run's own.
+fn derived_seed(seed: u64, repetition: u32) -> u64 {
+    if repetition == 1 {
+        return seed;
+    }
+    let mut stream = ChaCha8Rng::seed_from_u64(seed);
+    stream.set_stream(u64::from(repetition));
+    u64::from(stream.next_u32())
+}
+
+/// The command line that runs one scenario of many again, on a local cluster.
+fn alone(args: &RunArgs, target: &str, plan: &Plan) -> String {
+    let mut words = vec![
+        "shakedown".to_owned(),
+        "run".to_owned(),
+        target.to_owned(),
+        "--seed".to_owned(),
+        plan.seed.to_string(),
+    ];
+    if let Some(time) = args.time {
+        words.extend(["--time".to_owned(), time.to_string()]);
+    }
+    for (name, value) in &plan.env {
+        words.extend(["--env".to_owned(), format!("{name}={value}")]);
+    }
+    if plan.noop_faults {
+        words.push("--noop-faults".to_owned());
+    }
+    let quoted = words.iter().map(|word| crate::control::quote(word));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// A scenario's plan on these nodes.
+fn plan(
+    args: &RunArgs,
+    catalogue: &Catalogue,
+    chosen: &Chosen,
+    nodes: &[NodeRef],
+    seed: u64,
+) -> Result<(Scenario, Plan), Failure> {
+    let Chosen {
         scenario,
         text,
         stored,
-    } in chosen
-    {
-        let system = system_of(catalogue, scenario)?;
-        let time = args.time.or(stored.as_ref().and_then(|plan| plan.time));
-        let (scenario, mut plan) =
-            Plan::resolve(scenario, text, system, nodes, seed, time).map_err(Failure::usage)?;
-        let stored_env = stored
-            .as_ref()
-            .map(|plan| plan.env.clone())
-            .unwrap_or_default();
-        plan.env = stored_env
-            .into_iter()
-            .chain(args.env.iter().cloned())
-            .collect::<BTreeMap<_, _>>();
-        plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
-        plans.push((scenario, plan));
-    }
-    Ok(plans)
+        target: _,
+    } = chosen;
+    let system = system_of(catalogue, scenario)?;
+    let time = args.time.or(stored.as_ref().and_then(|plan| plan.time));
+    let (scenario, mut plan) =
+        Plan::resolve(scenario, text, system, nodes, seed, time).map_err(Failure::usage)?;
+    let stored_env = stored
+        .as_ref()
+        .map(|plan| plan.env.clone())
+        .unwrap_or_default();
+    plan.env = stored_env
+        .into_iter()
+        .chain(args.env.iter().cloned())
+        .collect::<BTreeMap<_, _>>();
+    plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
+    Ok((scenario, plan))
 }
 
 fn system_of<'a>(catalogue: &'a Catalogue, scenario: &Scenario) -> Result<&'a System, Failure> {
@@ -178,8 +243,8 @@ fn dry_run(
             })
             .collect(),
     };
-    for (_, plan) in plans(args, catalogue, chosen, &nodes, seed)? {
-        let text = serde_json::to_string_pretty(&plan).map_err(Failure::harness)?;
+    for item in items(args, catalogue, chosen, &nodes, seed)? {
+        let text = serde_json::to_string_pretty(&item.plan).map_err(Failure::harness)?;
         say(&format!("{text}\n"))?;
     }
     Ok(Exit::Valid)
@@ -234,4 +299,19 @@ async fn stop_on_signal(stopper: Stopper) {
         eprintln!("warning: {error}");
     }
     std::process::exit(130);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_have_seeds_of_their_own_that_the_runs_seed_decides() {
+        let seeds: Vec<u64> = (1..=50).map(|number| derived_seed(7, number)).collect();
+        assert_eq!(seeds[0], 7);
+        let distinct: std::collections::BTreeSet<&u64> = seeds.iter().collect();
+        assert_eq!(distinct.len(), 50);
+        assert_eq!(derived_seed(7, 3), seeds[2]);
+        assert_ne!(derived_seed(8, 3), seeds[2]);
+    }
 }

@@ -8,10 +8,13 @@ use shakedown_checker::history::{HistoryReader, ObservationReader};
 use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
 use shakedown_checker::summary::{Summary, summarize};
 use shakedown_checker::{CheckError, UNTIL_KEY, check_dir};
-use shakedown_reports::results::{CheckpointResult, Span, StageResult, TimelinePoint};
+use shakedown_reports::results::{
+    CheckpointResult, KeyOperation, Span, StageResult, TimelinePoint,
+};
 use shakedown_workloads::documents::parse_document_id;
 
 use super::command::{self, Predictions};
+use super::operations;
 use super::scene::CheckpointTaken;
 use crate::system::{System, TemplateContext};
 
@@ -52,6 +55,7 @@ pub(crate) struct Analysis {
     pub(crate) stages: Vec<StageResult>,
     pub(crate) timeline: Vec<TimelinePoint>,
     pub(crate) availability: Vec<FaultAvailability>,
+    pub(crate) operations: Vec<KeyOperation>,
     /// Documents in danger by the system's own records.
     pub(crate) endangered: Option<u64>,
     pub(crate) errors: Vec<String>,
@@ -103,6 +107,10 @@ pub(crate) fn analyse(input: Input) -> Analysis {
             (Vec::new(), Vec::new())
         }
     };
+    let operations = operations::of_harmed(&history, &checkpoints).unwrap_or_else(|error| {
+        errors.push(format!("operations on harmed documents: {error}"));
+        Vec::new()
+    });
     let availability = if input.faults.is_empty() {
         Vec::new()
     } else {
@@ -120,6 +128,7 @@ pub(crate) fn analyse(input: Input) -> Analysis {
         stages,
         timeline: points,
         availability,
+        operations,
         endangered,
         errors,
     }

@@ -8,6 +8,7 @@ mod deploy;
 mod evaluate;
 mod faults;
 mod fleet;
+mod operations;
 mod progress;
 mod scenario_run;
 mod scene;
@@ -35,19 +36,42 @@ use crate::system::{NodeRef, System};
 use scenario_run::ScenarioRun;
 pub(crate) use scenario_run::error_chain;
 
+/// A scenario about to run, or one repetition of it.
+pub struct RunItem {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// It, resolved.
+    pub plan: Plan,
+    /// Number of the repetition, from 1; `None` if it runs once.
+    pub repetition: Option<u32>,
+    /// The command line that repeats it alone.
+    pub command: String,
+}
+
+impl RunItem {
+    /// Its directory within the run directory.
+    fn place(&self) -> String {
+        let name = self.scenario.name.get_ref();
+        match self.repetition {
+            Some(repetition) => format!("{name}/rep-{repetition:02}"),
+            None => name.clone(),
+        }
+    }
+}
+
 /// Everything a run is told.
 pub struct RunRequest {
     /// Names the run directory.
     pub name: String,
-    /// The scenarios with their plans, in order.
-    pub scenarios: Vec<(Scenario, Plan)>,
+    /// What to run, in order.
+    pub items: Vec<RunItem>,
     /// The systems they may name.
     pub systems: Vec<System>,
     /// The nodes, in the order in which plans deal them out.
     pub nodes: Vec<NodeAddress>,
     /// How to log in to them.
     pub access: Access,
-    /// The seed all plans share.
+    /// The seed all plans come from.
     pub seed: u64,
     /// Directory for run directories.
     pub out: PathBuf,
@@ -184,12 +208,13 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         scenarios: Vec::new(),
     };
     let mut broken: Option<RunError> = None;
-    for (number, (scenario, plan)) in request.scenarios.iter().enumerate() {
+    for (number, item) in request.items.iter().enumerate() {
+        let (scenario, plan) = (&item.scenario, &item.plan);
         if request.interrupt.is_stopped() {
             results.interrupted = true;
             break;
         }
-        let place = match place(&dir, scenario, plan) {
+        let place = match place(&dir, &item.place(), plan) {
             Ok(place) => place,
             Err(error) => {
                 broken = Some(error.into());
@@ -212,10 +237,13 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             // Unique among runs on the same nodes, and of the form agents accept.
             id: format!("r{:x}_{number}", jiff::Timestamp::now().as_millisecond()),
             dir: place,
+            place: item.place(),
             suite_started: started,
             interrupt: request.interrupt.clone(),
         };
-        let result = run.run().await;
+        let mut result = run.run().await;
+        result.repetition = item.repetition;
+        result.command.clone_from(&item.command);
         results.interrupted |= request.interrupt.is_stopped();
         results.scenarios.push(result);
         results.verdict = worst(&results);
@@ -242,18 +270,17 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
 }
 
 /// Makes a scenario's directory, with its plan.
-fn place(dir: &RunDir, scenario: &Scenario, plan: &Plan) -> Result<PathBuf, RunDirError> {
-    let name = scenario.name.get_ref();
-    let place = dir.scenario(name)?;
-    dir.write(&format!("{name}/plan.json"), &pretty(plan))?;
-    Ok(place)
+fn place(dir: &RunDir, place: &str, plan: &Plan) -> Result<PathBuf, RunDirError> {
+    let path = dir.scenario(place)?;
+    dir.write(&format!("{place}/plan.json"), &pretty(plan))?;
+    Ok(path)
 }
 
 fn uses(request: &RunRequest, system: &System) -> bool {
     request
-        .scenarios
+        .items
         .iter()
-        .any(|(scenario, _)| *scenario.system.get_ref() == system.name)
+        .any(|item| *item.scenario.system.get_ref() == system.name)
 }
 
 /// Logs in to every node before anything is touched, so that all that is wrong is said at once.

@@ -45,8 +45,10 @@ pub(crate) struct ScenarioRun<'a> {
     pub(crate) lease: Duration,
     /// Names it on the nodes.
     pub(crate) id: String,
-    /// Its directory in the run directory.
+    /// Its directory.
     pub(crate) dir: PathBuf,
+    /// That, relative to the run directory.
+    pub(crate) place: String,
     pub(crate) suite_started: Instant,
     pub(crate) interrupt: StopSignal,
 }
@@ -254,6 +256,7 @@ impl ScenarioRun<'_> {
             stages,
             timeline,
             availability,
+            operations,
             endangered,
             errors: analysis_errors,
         } = analysis;
@@ -308,8 +311,8 @@ impl ScenarioRun<'_> {
             members: conducted.members,
             availability,
             groups: Vec::new(),
-            operations: Vec::new(),
-            artifacts: artifacts(&self.dir, &self.plan.scenario),
+            operations,
+            artifacts: artifacts(&self.dir, &self.place),
         }
     }
 
@@ -401,7 +404,7 @@ async fn write_pause(scene: &Scene) -> Option<WritePause> {
 }
 
 /// Files of the scenario, relative to the run directory.
-fn artifacts(dir: &Path, scenario: &str) -> Vec<String> {
+fn artifacts(dir: &Path, place: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(next) = open.pop() {
@@ -410,7 +413,7 @@ fn artifacts(dir: &Path, scenario: &str) -> Vec<String> {
             if path.is_dir() {
                 open.push(path);
             } else if let Ok(relative) = path.strip_prefix(dir) {
-                found.push(format!("{scenario}/{}", relative.display()));
+                found.push(format!("{place}/{}", relative.display()));
             }
         }
     }
