@@ -1,6 +1,7 @@
 //! One pass over shards, comparing all owners in all groups, and former owners that still hold a shard.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::log;
 use crate::peer::{Peer, PeerError};
 use crate::router::Cluster;
 use crate::wire::message::PurgeRequest;
-use crate::wire::stamp::millis_of;
+use crate::wire::stamp::{at_millis, millis_of};
 
 /// How long an unreachable node is tried again, for each shard.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -91,15 +92,17 @@ async fn compare_all(
 ) -> Vec<u32> {
     let mut settled = Vec::new();
     let mut left = shards.into_iter();
+    let given_up = Arc::new(AtomicBool::new(false));
     let mut comparing = JoinSet::new();
     loop {
         while comparing.len() < cluster.config.anti_entropy.max_read_concurrency
             && let Some(shard) = left.next()
         {
-            let cluster = Arc::clone(cluster);
+            let (cluster, given_up) = (Arc::clone(cluster), Arc::clone(&given_up));
             comparing.spawn(async move {
                 let mut found = Found::default();
-                let result = compare_shard(&cluster, shard, mode, begun_stamp, &mut found).await;
+                let result =
+                    compare_shard(&cluster, shard, mode, begun_stamp, &given_up, &mut found).await;
                 (shard, found, result)
             });
         }
@@ -149,6 +152,7 @@ async fn compare_shard(
     shard: u32,
     mode: &str,
     begun_stamp: u64,
+    given_up: &AtomicBool,
     found: &mut Found,
 ) -> Result<(), PeerError> {
     let mut patience = Patience::limited(PATIENCE);
@@ -158,11 +162,18 @@ async fn compare_shard(
         match attempt(cluster, shard, mode, &copies, found).await {
             Ok(()) if mode != "repair" => return Ok(()),
             Ok(()) => return purge(cluster, shard, &copies, begun_stamp, found).await,
-            Err(error) => patience.or_give_up(error).await?,
+            // One shard's patience is enough for a node that is down.
+            Err(error) if given_up.load(Ordering::Relaxed) => return Err(error),
+            Err(error) => {
+                let last = patience.or_give_up(error).await;
+                given_up.fetch_or(last.is_err(), Ordering::Relaxed);
+                last?;
+            }
         }
     }
 }
 
+/// Makes every comparison that can be made; answers with the first error.
 async fn attempt(
     cluster: &Cluster,
     shard: u32,
@@ -170,18 +181,16 @@ async fn attempt(
     copies: &Copies,
     found: &mut Found,
 ) -> Result<(), PeerError> {
+    let mut result = Ok(());
     for (source, target) in copies.pairs() {
-        if mode == "repair" {
-            repair(cluster, shard, source, target, copies, found).await?;
+        let compared = if mode == "repair" {
+            repair(cluster, shard, source, target, copies, found).await
         } else {
-            let divergent = report(cluster, shard, source, target, found).await?;
-            found.divergent += divergent;
-            cluster
-                .anti_entropy
-                .update(|r| r.divergent_keys += divergent);
-        }
+            report(cluster, shard, source, target, found).await
+        };
+        result = result.and(compared);
     }
-    Ok(())
+    result
 }
 
 /// Carries over what the target lacks, and looks again until nothing is found.
@@ -226,13 +235,13 @@ async fn report(
     source: &Peer,
     target: &Peer,
     found: &mut Found,
-) -> Result<u64, PeerError> {
+) -> Result<(), PeerError> {
     let index = &cluster.config.index;
     let keys = cluster.config.anti_entropy.fingerprint_batch_size;
     let first = missing(index, shard, source, target, keys).await?;
     found.tombstones |= first.tombstones;
     if first.missing.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     tokio::time::sleep(SECOND_LOOK).await;
     let second = missing(index, shard, source, target, keys).await?;
@@ -240,7 +249,12 @@ async fn report(
         .missing
         .iter()
         .filter(|id| first.missing.contains(id));
-    Ok(lasting.count() as u64)
+    let divergent = lasting.count() as u64;
+    found.divergent += divergent;
+    cluster
+        .anti_entropy
+        .update(|r| r.divergent_keys += divergent);
+    Ok(())
 }
 
 /// Forgets tombstones older than the grace period, now that all copies of the shard agree.
@@ -260,15 +274,9 @@ async fn purge(
         .anti_entropy
         .tombstone_grace_s
         .saturating_mul(1000);
-    let before_ms = millis_of(begun_stamp).saturating_sub(grace_ms);
-    if before_ms == 0 {
-        return Ok(());
-    }
-    let request = PurgeRequest {
-        shard,
-        below: begun_stamp,
-        before_ms,
-    };
+    // The stamp alone decides, so that all copies forget the same ones.
+    let below = at_millis(millis_of(begun_stamp).saturating_sub(grace_ms));
+    let request = PurgeRequest { shard, below };
     for owner in &copies.owners {
         let purged = owner
             .purge(&cluster.config.index, &request, copies.writer)

@@ -369,14 +369,10 @@ async fn purge_tombstones(
     body: Body,
 ) -> Result<Json<Removed>, ApiError> {
     let request: PurgeRequest = parse_body(&body?)?;
-    let PurgeRequest {
-        below, before_ms, ..
-    } = request;
     let find = move |s: &Snapshot, index: &str| purge::tombstones(s, index, request);
     let op = move |id| Op::Purge {
         id,
-        below,
-        before_ms,
+        below: request.below,
     };
     node.remove(index, &headers, find, op).await
 }

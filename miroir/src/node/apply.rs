@@ -29,12 +29,8 @@ pub(crate) enum Op {
     },
     /// Deletes all documents of a shard; without a stamp also its tombstones.
     DeleteShard { shard: u32, stamp: Option<u64> },
-    /// Forgets a tombstone with a lower stamp, made before that time, if it still is one.
-    Purge {
-        id: String,
-        below: u64,
-        before_ms: u64,
-    },
+    /// Forgets a tombstone with a lower stamp, if it still is one.
+    Purge { id: String, below: u64 },
     /// Turns an expired document into a tombstone with the document's own stamp, if it still is expired.
     Expire { id: String, now_ms: u64 },
 }
@@ -80,7 +76,6 @@ pub(crate) struct Tables<'t> {
     changes: Vec<(u64, String, bool)>,
     grown: HashMap<(String, u32), i64>,
     highest: u64,
-    now_ms: u64,
 }
 
 struct Old {
@@ -91,12 +86,8 @@ struct Old {
 }
 
 impl<'t> Tables<'t> {
-    /// Opens the tables; `now_ms` dates new tombstones, `keep` changes stay in the log.
-    pub(crate) fn open(
-        txn: &'t WriteTransaction,
-        now_ms: u64,
-        keep: u64,
-    ) -> Result<Self, StoreError> {
+    /// Opens the tables; about `keep` changes stay in the log.
+    pub(crate) fn open(txn: &'t WriteTransaction, keep: u64) -> Result<Self, StoreError> {
         let meta = txn.open_table(META).map_err(redb_error)?;
         let highest = meta
             .get(META_STAMP)
@@ -113,7 +104,6 @@ impl<'t> Tables<'t> {
             changes: Vec::new(),
             grown: HashMap::new(),
             highest,
-            now_ms,
         })
     }
 
@@ -193,11 +183,7 @@ impl<'t> Tables<'t> {
             Op::Merge(upsert) => self.upsert(index, upsert, true, origin),
             Op::Delete { id, shard, stamp } => self.delete(index, &id, shard, stamp),
             Op::DeleteShard { shard, stamp } => self.delete_shard(index, shard, stamp),
-            Op::Purge {
-                id,
-                below,
-                before_ms,
-            } => self.purge(index, &id, below, before_ms),
+            Op::Purge { id, below } => self.purge(index, &id, below),
             Op::Expire { id, now_ms } => self.expire(index, &id, now_ms),
         }
     }
@@ -333,7 +319,7 @@ impl<'t> Tables<'t> {
         let record = Record {
             stamp,
             expires_ms: None,
-            body: Body::Deleted(self.now_ms),
+            body: Body::Deleted,
         };
         self.replace(index, id, old.as_ref(), shard, record)?;
         Ok(Effect { applied: true, had })
@@ -362,13 +348,7 @@ impl<'t> Tables<'t> {
         })
     }
 
-    fn purge(
-        &mut self,
-        index: &str,
-        id: &str,
-        below: u64,
-        before_ms: u64,
-    ) -> Result<Effect, StoreError> {
+    fn purge(&mut self, index: &str, id: &str, below: u64) -> Result<Effect, StoreError> {
         let Some(shard) = self
             .shards
             .get((index, id))
@@ -383,7 +363,7 @@ impl<'t> Tables<'t> {
         let due = {
             let bytes = self.records.get((index, shard, id)).map_err(redb_error)?;
             let record = bytes.as_ref().and_then(|b| Record::decode(b.value()));
-            record.is_some_and(|r| r.is_due(below, before_ms))
+            record.is_some_and(|r| r.is_due(below))
         };
         if due {
             self.records
@@ -404,7 +384,7 @@ impl<'t> Tables<'t> {
             let record = Record {
                 stamp: old.stamp,
                 expires_ms: None,
-                body: Body::Deleted(self.now_ms),
+                body: Body::Deleted,
             };
             self.replace(index, id, Some(old), old.shard, record)?;
         }
@@ -432,7 +412,7 @@ impl<'t> Tables<'t> {
         let record = Record::decode(bytes.value()).ok_or_else(damaged)?;
         let live = match record.body {
             Body::Live(document) => Some(document.to_vec()),
-            Body::Deleted(_) => None,
+            Body::Deleted => None,
         };
         Ok(Some(Old {
             stamp: record.stamp,

@@ -21,7 +21,7 @@ pub(crate) fn tombstones(
     {
         let (key, value) = row.map_err(redb_error)?;
         let id = key.value().2;
-        if super::read::decode(id, value.value())?.is_due(request.below, request.before_ms) {
+        if super::read::decode(id, value.value())?.is_due(request.below) {
             due.push(id.to_owned());
             if due.len() == BATCH {
                 break;

@@ -120,7 +120,7 @@ fn push(page: &mut Page, id: &str, shard: u32, record: Record<'_>) -> Result<(),
                 serde_json::from_slice(bytes).map_err(|_| StoreError::Damaged(id.to_owned()))?;
             page.results.push(document);
         }
-        Body::Deleted(_) => {
+        Body::Deleted => {
             page.tombstones.push(Tombstone {
                 id: id.to_owned(),
                 stamp: record.stamp,

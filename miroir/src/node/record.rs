@@ -1,4 +1,4 @@
-//! How a record lies in the database: stamp, kind, then the document or the time of the delete.
+//! How a record lies in the database: stamp, kind, then when the document expires, if ever, and the document.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -16,7 +16,7 @@ pub(crate) struct Record<'a> {
     pub(crate) stamp: u64,
     /// When the document expires (milliseconds since 1970), if ever.
     pub(crate) expires_ms: Option<u64>,
-    /// The document in canonical form, or when it was deleted.
+    /// The document in canonical form, or that it was deleted.
     pub(crate) body: Body<'a>,
 }
 
@@ -25,8 +25,8 @@ pub(crate) struct Record<'a> {
 pub(crate) enum Body<'a> {
     /// A document in canonical form.
     Live(&'a [u8]),
-    /// A tombstone, and the node's wall clock when it was made (milliseconds), for purging only.
-    Deleted(u64),
+    /// A tombstone.
+    Deleted,
 }
 
 impl<'a> Record<'a> {
@@ -45,10 +45,7 @@ impl<'a> Record<'a> {
                 }
                 bytes.extend_from_slice(document);
             }
-            Body::Deleted(at_ms) => {
-                bytes.push(DELETED);
-                bytes.extend_from_slice(&at_ms.to_le_bytes());
-            }
+            Body::Deleted => bytes.push(DELETED),
         }
         bytes
     }
@@ -59,10 +56,7 @@ impl<'a> Record<'a> {
         let (kind, rest) = rest.split_first()?;
         let (expires_ms, body) = match *kind {
             LIVE => (None, Body::Live(rest)),
-            DELETED => (
-                None,
-                Body::Deleted(u64::from_le_bytes(rest.try_into().ok()?)),
-            ),
+            DELETED => (None, Body::Deleted),
             EXPIRING => {
                 let (at_ms, rest) = rest.split_first_chunk::<8>()?;
                 (Some(u64::from_le_bytes(*at_ms)), Body::Live(rest))
@@ -76,9 +70,9 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Whether it is a tombstone with a stamp below `below`, made before `before_ms`.
-    pub(crate) fn is_due(&self, below: u64, before_ms: u64) -> bool {
-        self.stamp < below && matches!(self.body, Body::Deleted(at) if at < before_ms)
+    /// Whether it is a tombstone with a stamp below `below`.
+    pub(crate) fn is_due(&self, below: u64) -> bool {
+        self.stamp < below && !self.is_live()
     }
 
     /// Whether it is a document, not a tombstone.
@@ -96,7 +90,7 @@ impl<'a> Record<'a> {
                 hash.update(&[LIVE]);
                 hash.update(document);
             }
-            Body::Deleted(_) => hash.update(&[DELETED]),
+            Body::Deleted => hash.update(&[DELETED]),
         }
         hash.digest128()
     }
@@ -128,7 +122,7 @@ mod tests {
             Record {
                 stamp: 3,
                 expires_ms: None,
-                body: Body::Deleted(77),
+                body: Body::Deleted,
             },
         ] {
             assert_eq!(Record::decode(&record.encode()), Some(record));
@@ -137,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_sees_key_stamp_kind_and_content_but_not_the_time_of_the_delete() {
+    fn the_hash_sees_key_stamp_kind_and_content() {
         let live = Record {
             stamp: 1,
             expires_ms: None,
@@ -156,18 +150,12 @@ mod tests {
             Record {
                 stamp: 1,
                 expires_ms: None,
-                body: Body::Deleted(5),
+                body: Body::Deleted,
             }
             .hash("a"),
         ];
         for (i, a) in hashes.iter().enumerate() {
             assert!(hashes[i + 1..].iter().all(|b| a != b));
         }
-        let later = Record {
-            stamp: 1,
-            expires_ms: None,
-            body: Body::Deleted(6),
-        };
-        assert_eq!(later.hash("a"), hashes[4]);
     }
 }

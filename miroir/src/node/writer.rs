@@ -148,7 +148,7 @@ fn transact(
     txn.set_durability(durability()).map_err(redb_error)?;
     let mut results = Vec::with_capacity(work.len());
     {
-        let mut tables = Tables::open(&txn, log::wall_ms(), keep_changes)?;
+        let mut tables = Tables::open(&txn, keep_changes)?;
         let seq = tables.counter(META_SEQ)? + 1;
         let mut task = tables.counter(META_TASK)?;
         for work in work {

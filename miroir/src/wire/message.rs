@@ -238,8 +238,6 @@ pub(crate) struct PurgeRequest {
     pub(crate) shard: u32,
     /// Only those with a lower stamp.
     pub(crate) below: u64,
-    /// Only those made before, by the node's wall clock (milliseconds since 1970).
-    pub(crate) before_ms: u64,
 }
 
 /// Asks a node to turn documents that have expired into tombstones.

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod crash;
+mod feed;
 mod kit;
 mod migration;
 mod node;
 mod operator;
+mod ordering;
 mod prediction;
+mod repair;
 mod safety;

@@ -26,27 +26,55 @@ pub(crate) struct Node {
     pub(crate) process: Process,
     pub(crate) address: String,
     data: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Node {
     pub(crate) fn start(data: PathBuf) -> Self {
-        let (process, address) = Self::launch(&data, "127.0.0.1:0");
+        Self::start_with(data, &[], &[])
+    }
+
+    /// With more arguments, and environment variables.
+    pub(crate) fn start_with(
+        data: PathBuf,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let environment = owned(environment);
+        let (process, address) = Self::launch(&data, "127.0.0.1:0", &arguments, &environment);
         Node {
             process,
             address,
             data,
+            arguments,
+            environment,
         }
     }
 
     /// Starts again where it was, with the same data.
     pub(crate) fn restart(&mut self) {
         self.process.kill();
-        self.process = Self::launch(&self.data, &self.address).0;
+        let (data, address) = (&self.data, &self.address);
+        self.process = Self::launch(data, address, &self.arguments, &self.environment).0;
     }
 
-    fn launch(data: &std::path::Path, listen: &str) -> (Process, String) {
+    /// Starts again with these arguments.
+    pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
+        self.restart();
+    }
+
+    fn launch(
+        data: &std::path::Path,
+        listen: &str,
+        arguments: &[String],
+        environment: &[(String, String)],
+    ) -> (Process, String) {
         let mut command = miroir(&["node", "--listen", listen, "--data"]);
-        command.arg(data);
+        command.arg(data).args(arguments);
+        command.envs(environment.iter().cloned());
         let process = Process::start(command);
         let address = process.wait_for_event("listening")["address"]
             .as_str()
@@ -76,10 +104,7 @@ impl Cluster {
         let nodes: Vec<Node> = (1..=total)
             .map(|n| Node::start(directory.path().join(format!("n{n}"))))
             .collect();
-        let environment: Vec<_> = environment
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let environment = owned(environment);
         let config = Self::config(&directory, &nodes[..initial], "127.0.0.1:0", options);
         let (router, address) = Self::launch(&config, &environment);
         let http = reqwest::Client::new();
@@ -133,6 +158,15 @@ impl Cluster {
             &self.options,
         );
         self.router = Self::launch(&config, &self.environment).0;
+    }
+
+    /// Starts the nodes again with environment variables.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn replant_nodes(&mut self, environment: &[(&str, &str)]) {
+        for node in &mut self.nodes {
+            node.environment = owned(environment);
+            node.restart();
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -212,4 +246,11 @@ impl Cluster {
             }
         }
     }
+}
+
+fn owned(environment: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = environment.iter();
+    owned
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
 }
