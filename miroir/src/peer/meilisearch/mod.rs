@@ -30,7 +30,6 @@ use crate::wire::document::{
     Document, EXPIRES, PRIMARY_KEY, STAMP, document_id, is_expired, stamp_of,
 };
 use crate::wire::message::{Page, PurgeRequest, TaskSummary, Tombstone, shard_filter};
-use crate::wire::stamp::at_millis;
 use api::{Api, Fetch};
 use tombstone::{DELETED, document_of, is_tombstone, sort_out};
 
@@ -155,13 +154,13 @@ impl Meilisearch {
         }
     }
 
-    /// Forgets tombstones; answers how many. When they came to the node is not known: their stamps count.
+    /// Forgets tombstones; answers how many.
     pub(super) async fn purge(
         &self,
         index: &str,
         request: &PurgeRequest,
     ) -> Result<u64, PeerError> {
-        let below = request.below.min(at_millis(request.before_ms));
+        let below = request.below;
         let shard = shard_filter(request.shard);
         self.delete(
             index,

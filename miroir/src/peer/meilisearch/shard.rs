@@ -168,7 +168,7 @@ impl Meilisearch {
             stamp,
             expires_ms: None,
             body: if deleted {
-                Body::Deleted(0)
+                Body::Deleted
             } else {
                 Body::Live(&bytes)
             },
