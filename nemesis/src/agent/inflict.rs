@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::clock;
 use super::disk;
 use super::error::AgentError;
 use super::evidence::evidence;
@@ -85,6 +86,9 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
                 prepared.entry.undo = continue_steps(&leader.tree());
             }
         }
+        NodeFault::Clock { service, .. } => {
+            prepared.entry.undo = clock::clock_steps(lock, order.run, order.fault, service)?;
+        }
         NodeFault::PowerLoss { service, dir } => {
             prepared.entry.undo = disk::power_loss_steps(lock, service, dir)?;
         }
@@ -122,6 +126,9 @@ pub(crate) fn strike(
             signals::kill(lock, &mut entry, order, noop, ordered)
         }
         NodeFault::Pause { service } => signals::pause(lock, &mut entry, &service, noop, ordered),
+        NodeFault::Clock { service, offset_ms } => {
+            clock::clock(lock, &mut entry, (&service, offset_ms), noop, ordered)
+        }
         NodeFault::PowerLoss { service, dir } => {
             disk::power_loss(lock, &mut entry, (&service, &dir), noop, ordered)
         }

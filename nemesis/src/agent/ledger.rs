@@ -65,6 +65,13 @@ pub(crate) enum UndoStep {
         /// The file.
         file: PathBuf,
     },
+    /// Make the wall clocks right again that the fault shifted.
+    RestoreClocks {
+        /// By which they are known.
+        tag: u64,
+        /// The first process of the service when the fault struck.
+        leader: ProcessId,
+    },
     /// Start a service, unless it runs or was forgotten since.
     StartService {
         /// Its name.

@@ -6,6 +6,7 @@
 //! the agent), the next agent (its `Hello`), and a person (`shakedown-agent heal`). Each takes the
 //! state directory's lock first, so only one of them undoes a fault.
 
+mod clock;
 mod disk;
 mod durable;
 mod error;
@@ -29,6 +30,7 @@ mod undo;
 mod watch;
 mod watchdog;
 
+pub use clock::change_main;
 pub use error::AgentError;
 pub use process::ProcessId;
 pub use serve::serve;

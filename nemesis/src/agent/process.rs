@@ -127,6 +127,22 @@ impl ProcessId {
     }
 }
 
+/// Every living process that this one sees.
+pub(crate) fn everyone() -> Vec<ProcessId> {
+    let Ok(boot_id) = boot_id() else {
+        return Vec::new();
+    };
+    all_processes()
+        .into_iter()
+        .filter(|(_, stat)| is_alive(stat.state))
+        .map(|(pid, stat)| ProcessId {
+            pid,
+            start_ticks: stat.start_ticks,
+            boot_id: boot_id.clone(),
+        })
+        .collect()
+}
+
 /// Names this boot of the kernel.
 pub(crate) fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?

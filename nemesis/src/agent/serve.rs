@@ -34,6 +34,9 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 /// How often the lease is looked at before there is one.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// How often processes are looked for whose clock is to be shifted and isn't yet.
+const NEW_PROCESSES_EVERY: Duration = Duration::from_millis(50);
+
 struct Agent {
     state: StateDir,
     me: ProcessId,
@@ -70,6 +73,10 @@ pub fn serve(
     {
         let agent = Arc::clone(&agent);
         thread::spawn(move || agent.guard_lease());
+    }
+    {
+        let agent = Arc::clone(&agent);
+        thread::spawn(move || agent.extend_clocks());
     }
     let broken = loop {
         match read_frame::<Request>(&mut input) {
@@ -243,6 +250,15 @@ impl Agent {
                 }
                 Some(left) => thread::sleep(left),
             }
+        }
+    }
+
+    /// Shifted clocks stay shifted in programs that a service executes, and in whatever starts it again.
+    fn extend_clocks(&self) {
+        loop {
+            thread::sleep(NEW_PROCESSES_EVERY);
+            // What could not be done is tried again; the last look tells what never was.
+            let _ = self.session().as_mut().map(Session::extend_clocks);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::clock;
 use super::disk;
 use super::durable;
 use super::error::AgentError;
@@ -64,7 +65,14 @@ pub(crate) fn start(state: &StateDir, service: &Service) -> Result<ServiceState,
             pid: record.process.pid,
         });
     }
-    Ok(spawn::spawn(&lock, service)?.state())
+    Ok(spawn(&lock, service)?.state())
+}
+
+/// Starts a service and puts it under the faults that hold for it.
+pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, AgentError> {
+    let record = spawn::spawn(lock, service)?;
+    clock::extend(lock)?;
+    Ok(record)
 }
 
 /// State of a service.

@@ -1,9 +1,10 @@
 //! One run on one node: from a `Hello` to the end of the channel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::clock;
 use super::error::AgentError;
 use super::evidence::evidence;
 use super::inflict::{self, Order, Prepared};
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     prepared: HashMap<String, Prepared>,
     /// Faults in place, as far as this agent knows, and what installing them showed.
     in_place: HashMap<String, NodeOutcome>,
+    /// Those of them that shift clocks.
+    clocks: HashSet<String>,
     /// Faults that ended, asked for or not.
     ended: HashMap<String, NodeOutcome>,
 }
@@ -48,6 +51,7 @@ impl Session {
             agent,
             prepared: HashMap::new(),
             in_place: HashMap::new(),
+            clocks: HashSet::new(),
             ended: HashMap::new(),
         }
     }
@@ -96,10 +100,23 @@ impl Session {
             Ok(outcome) => {
                 self.ended.remove(fault);
                 self.in_place.insert(fault.to_owned(), outcome.clone());
+                if matches!(order, NodeFault::Clock { .. }) {
+                    self.clocks.insert(fault.to_owned());
+                }
             }
             Err(_) => dismiss_if_idle(&mut self.watchdog, &lock)?,
         }
         outcome
+    }
+
+    /// Shifts the clocks of processes that came since, if a fault in place says so.
+    pub(crate) fn extend_clocks(&mut self) -> Result<(), AgentError> {
+        self.clocks
+            .retain(|fault| self.in_place.contains_key(fault));
+        if self.clocks.is_empty() {
+            return Ok(());
+        }
+        clock::extend(&self.state.lock()?)
     }
 
     fn make_ready(

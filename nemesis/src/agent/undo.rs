@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use super::clock;
 use super::disk;
 use super::durable;
 use super::error::AgentError;
@@ -16,7 +17,6 @@ use super::process::{self, ProcessId};
 use super::rules;
 use super::service::{self, Record};
 use super::signals;
-use super::spawn;
 use super::state_dir::{StateDir, StateLock};
 use crate::fault::NodeFault;
 use crate::outcome::{Evidence, NodeOutcome, Outcome};
@@ -251,12 +251,13 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
             durable::remove(file)?;
             evidence(format!("{} after undo", file.display()), "removed")
         }
+        UndoStep::RestoreClocks { tag, .. } => clock::restore(lock, *tag)?,
         UndoStep::StartService { service } => {
             let what = format!("service {service} after undo");
             let record = match Record::load(lock, service)? {
                 None => return Ok(Some(evidence(what, "stopped on request since"))),
                 Some(record) if record.process.is_alive() => record,
-                Some(record) => spawn::spawn(lock, &record.service)?,
+                Some(record) => service::spawn(lock, &record.service)?,
             };
             evidence(
                 what,
@@ -285,6 +286,7 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
         NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filtered(entry, installed),
         NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
         NodeFault::Kill { .. } => Ok(signals::ended_by_now(entry, installed)),
+        NodeFault::Clock { .. } => clock::last_look(entry, installed),
         NodeFault::DiskFull { dir, .. } => disk::still_full(dir, installed),
         _ => Ok(installed),
     }
@@ -383,6 +385,10 @@ fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, Age
     Ok(match step {
         UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
         UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
+        UndoStep::RestoreClocks { tag, .. } => match clock::shifted(*tag)?.len() {
+            0 => None,
+            count => Some(format!("wall clock of {count} processes is shifted")),
+        },
         UndoStep::Remount { disk } => {
             disk::is_down(lock, disk)?.then(|| format!("disk {} is down", disk.display()))
         }

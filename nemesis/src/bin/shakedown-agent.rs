@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shakedown_nemesis::agent::{
-    AgentError, DEFAULT_STATE_DIR, ProcessId, StateDir, heal, leftovers, serve, spawn_main,
-    watchdog_main,
+    AgentError, DEFAULT_STATE_DIR, ProcessId, StateDir, change_main, heal, leftovers, serve,
+    spawn_main, watchdog_main,
 };
 
 const USAGE: &str = "\
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         }
         [command @ ("serve" | "heal" | "leftovers")] => run(command, DEFAULT_STATE_DIR),
         [command @ ("serve" | "heal" | "leftovers"), "--state", state] => run(command, state),
-        // The two below are how the agent starts itself; not for people.
+        // Those below are how the agent starts itself; not for people.
         [
             "watchdog",
             "--state",
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         ["spawn", "--state", state, spec] => {
             open(state).and_then(|state| Err(spawn_main(&state, spec)))
         }
+        ["clock", order] => change_main(order).map(|()| ExitCode::SUCCESS),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(EX_USAGE);

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod channel;
+mod clock;
 mod death;
 mod disk;
 mod node;

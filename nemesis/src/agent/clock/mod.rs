@@ -1,0 +1,26 @@
+//! The wall clock as a service's processes see it. The machine's own is never touched.
+//!
+//! Programs read the clock through functions of the vDSO. In each process of the service these are replaced
+//! (see [`code`]), by a process of its own that holds all threads still meanwhile (see [`threads`]).
+//! Processes forked later inherit the change; those that execute another program, and a service that is
+//! started again, are changed as they come.
+
+#[cfg(target_arch = "x86_64")]
+mod change;
+#[cfg(target_arch = "x86_64")]
+mod code;
+#[cfg(target_arch = "x86_64")]
+mod threads;
+#[cfg(target_arch = "x86_64")]
+mod vdso;
+
+mod inflict;
+#[cfg(target_arch = "x86_64")]
+mod processes;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "elsewhere.rs"]
+mod processes;
+
+pub(crate) use inflict::{clock, clock_steps, extend, last_look, restore};
+pub use processes::change_main;
+pub(crate) use processes::shifted;
