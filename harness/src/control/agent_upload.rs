@@ -1,7 +1,10 @@
 //! Puts programs on a node, the agent first of all, and finds out how the node sees the harness.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -20,31 +23,54 @@ pub(crate) struct Prepared {
     pub(crate) ssh_port: u16,
 }
 
+/// A program as it was when it was first read: a run uses one build, even if it is built anew meanwhile.
+pub(crate) struct Program {
+    /// Its name with the hash of its content.
+    file: String,
+    bytes: Vec<u8>,
+}
+
+/// Programs read so far: reading and hashing one takes longer than looking whether a node has it.
+static READ: Mutex<BTreeMap<PathBuf, Arc<Program>>> = Mutex::new(BTreeMap::new());
+
+impl Program {
+    /// Reads a program, once per process.
+    pub(crate) fn read(name: &str, path: &Path) -> io::Result<Arc<Program>> {
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = read.get(path) {
+            return Ok(program.clone());
+        }
+        let bytes = std::fs::read(path)?;
+        let file = format!("{name}-{:032x}", xxh3_128(&bytes));
+        let program = Arc::new(Program { file, bytes });
+        read.insert(path.to_owned(), program.clone());
+        Ok(program)
+    }
+
+    /// Puts it on a node, unless this build of it is there already. Returns its path there.
+    pub(crate) fn place(&self, remote: &SshRemote) -> Result<String, ControlError> {
+        let path = format!("{DIRECTORY}/{}", self.file);
+        // The name holds the hash and a file appears only complete: its presence is enough.
+        let present = remote.exec(&format!("test -x {}", quote(&path)))?;
+        if !present.success() {
+            remote.upload_bytes(&self.bytes, &path, 0o755)?;
+        }
+        Ok(path)
+    }
+}
+
 /// Uploads the agent if need be.
 pub(crate) fn prepare(remote: &SshRemote, binary: &Path) -> Result<Prepared, AgentError> {
-    let bytes = std::fs::read(binary).map_err(|e| AgentError::binary(binary, &e))?;
-    let agent = place_program(remote, "shakedown-agent", &bytes)?;
+    let program = Program::read("shakedown-agent", binary);
+    let agent = program
+        .map_err(|e| AgentError::binary(binary, &e))?
+        .place(remote)?;
     let (harness, ssh_port) = ends(remote)?;
     Ok(Prepared {
         agent,
         harness,
         ssh_port,
     })
-}
-
-/// Puts a program on a node, unless this build of it is there already. Returns its path there.
-pub(crate) fn place_program(
-    remote: &SshRemote,
-    name: &str,
-    bytes: &[u8],
-) -> Result<String, ControlError> {
-    let path = format!("{DIRECTORY}/{name}-{:032x}", xxh3_128(bytes));
-    // The name holds the hash and a file appears only complete: its presence is enough.
-    let present = remote.exec(&format!("test -x {}", quote(&path)))?;
-    if !present.success() {
-        remote.upload_bytes(bytes, &path, 0o755)?;
-    }
-    Ok(path)
 }
 
 /// The two ends of the connection as sshd sees them: through a NAT, the harness does not know its own address.

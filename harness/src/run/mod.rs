@@ -8,6 +8,7 @@ mod deploy;
 mod evaluate;
 mod faults;
 mod fleet;
+mod gauges;
 mod operations;
 mod progress;
 mod scenario_run;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use shakedown_nemesis::protocol::Notice;
-use shakedown_reports::results::{FaultResult, NodeInfo, ScenarioResults, Verdict, WritePause};
+use shakedown_reports::results::{
+    FaultResult, GaugeSeries, NodeInfo, ScenarioResults, Verdict, WritePause,
+};
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::recorder::Recorder;
 use shakedown_workloads::stop::StopSignal;
@@ -21,9 +23,10 @@ use super::deploy::{Deployment, local_binary};
 use super::evaluate::{self, Record};
 use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
+use super::gauges::Gauges;
 use super::progress::{self, Progress};
 use super::scene::{Scene, SceneParts};
-use crate::control::{LinkOptions, SshRemote, place_program};
+use crate::control::{LinkOptions, Program, SshRemote};
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::system::System;
@@ -58,6 +61,7 @@ struct Played {
     conducted: Conducted,
     write_pause: Option<WritePause>,
     recovered: Result<(), String>,
+    gauges: Vec<GaugeSeries>,
 }
 
 impl ScenarioRun<'_> {
@@ -174,6 +178,7 @@ impl ScenarioRun<'_> {
         let progress = Progress::new(&self.plan.scenario);
         progress.phase("load");
         let shown = tokio::spawn(progress.clone().show(sink));
+        let gauges = Gauges::start(&scene);
         let mut conducted = conduct(
             scene.clone(),
             inbox,
@@ -189,6 +194,7 @@ impl ScenarioRun<'_> {
             Err(error) => conducted.errors.push(error),
         }
         shown.abort();
+        let gauges = gauges.finish().await;
         if let Err(error) = blocking(move || recorder.finish()).await {
             conducted.errors.push(error_chain(&error));
         }
@@ -198,6 +204,7 @@ impl ScenarioRun<'_> {
                 conducted,
                 write_pause,
                 recovered,
+                gauges,
             }),
             deployment,
         )
@@ -208,11 +215,16 @@ impl ScenarioRun<'_> {
         let mut bin = BTreeMap::new();
         for name in &self.system.upload {
             let local = local_binary(name, self.binaries).map_err(|e| e.to_string())?;
-            let content = std::fs::read(&local).map_err(|e| format!("{}: {e}", local.display()))?;
-            let content = Arc::new(content);
+            let program = blocking({
+                let (name, local) = (name.clone(), local.clone());
+                move || Program::read(&name, &local)
+            });
+            let program = program
+                .await
+                .map_err(|e| format!("{}: {e}", local.display()))?;
             let placed = self.remotes.iter().map(|remote| {
-                let (remote, name, content) = (remote.clone(), name.clone(), content.clone());
-                blocking(move || place_program(&remote, &name, &content))
+                let (remote, program) = (remote.clone(), program.clone());
+                blocking(move || program.place(&remote))
             });
             let paths = try_join_all(placed).await.map_err(|e| e.to_string())?;
             // The path holds the program's hash: it is the same on every node.
@@ -232,6 +244,7 @@ impl ScenarioRun<'_> {
             conducted: Conducted::default(),
             write_pause: None,
             recovered: Err("the system was never started".to_owned()),
+            gauges: Vec::new(),
         });
         let taken = std::mem::take(&mut played.conducted.checkpoints);
         let stages = std::mem::take(&mut played.conducted.stages);
@@ -307,7 +320,7 @@ impl ScenarioRun<'_> {
             actions: conducted.actions,
             write_pause: played.write_pause,
             timeline,
-            gauges: Vec::new(),
+            gauges: played.gauges,
             members: conducted.members,
             availability,
             groups: Vec::new(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use futures_util::future::{join_all, try_join_all};
-use shakedown_nemesis::protocol::RequestBody;
+use shakedown_nemesis::protocol::{Reply, RequestBody, ServiceState};
 
 use super::fleet::{Fleet, FleetError};
 use crate::control::ControlError;
@@ -238,21 +238,24 @@ impl Deployment {
         Ok(())
     }
 
-    /// Stops every service; those that are gone already are fine.
+    /// Stops every service; those that are gone already, or were never started, are fine.
     pub(crate) async fn stop(&self, fleet: &Fleet) -> Vec<FleetError> {
-        let requests = self.placed.iter().map(|placed| {
-            let body = RequestBody::Stop {
-                service: placed.spec.name.get_ref().clone(),
+        let stopped = self.placed.iter().map(|placed| async move {
+            let (node, service) = (&placed.node.name, placed.spec.name.get_ref());
+            let status = RequestBody::Status {
+                service: service.clone(),
+            };
+            if let Reply::Service(ServiceState::Unknown) = fleet.ask(node, status).await? {
+                return Ok(());
+            }
+            let stop = RequestBody::Stop {
+                service: service.clone(),
                 timeout_ms: STOP_PATIENCE_MS,
             };
-            (placed.node.name.clone(), body)
+            fleet.ask(node, stop).await.map(drop)
         });
-        fleet
-            .ask_all(requests.collect())
-            .await
-            .into_iter()
-            .filter_map(|(_, reply)| reply.err())
-            .collect()
+        let stopped: Vec<Result<(), FleetError>> = join_all(stopped).await;
+        stopped.into_iter().filter_map(Result::err).collect()
     }
 
     /// Removes disks and directories of the deployment from every node.
