@@ -1,12 +1,18 @@
-//! One timeline per scenario as SVG: phases, faults and checkpoints in rows above throughput and
-//! latency, all on one time axis.
+//! Pictures of a scenario as SVG. The timeline has phases, faults and checkpoints in rows above throughput and
+//! latency, all on one time axis; the others are a title and rows below it.
 
 mod axis;
 mod band;
 mod curve;
+mod dark;
 mod draw;
+mod gauges;
+mod losses;
+mod members;
 mod panel;
+mod quantiles;
 mod row;
+mod sheet;
 
 use plotters::prelude::*;
 use thiserror::Error;
@@ -52,13 +58,57 @@ pub(crate) struct Kind {
 }
 
 /// Every kind, in the order in which a report shows them.
-pub(crate) const KINDS: &[Kind] = &[Kind {
-    title: "Timeline",
-    alt: "Throughput and latency by second, with phases, faults and checkpoints,",
-    suffix: "",
-    has: |_| true,
-    draw: timeline_svg,
-}];
+pub(crate) const KINDS: &[Kind] = &[
+    Kind {
+        title: "Timeline",
+        alt: "Throughput and latency by second, with phases, faults and checkpoints,",
+        suffix: "",
+        has: |_| true,
+        draw: timeline_svg,
+    },
+    Kind {
+        title: "Phases by member",
+        alt: "Phases of each member (shard) over time",
+        suffix: "-members",
+        has: members::has,
+        draw: members::svg,
+    },
+    Kind {
+        title: "Latency around faults",
+        alt: "Latency quantiles before, during and after each fault",
+        suffix: "-latency",
+        has: quantiles::has,
+        draw: quantiles::svg,
+    },
+    Kind {
+        title: "Losses by phase",
+        alt: "Losses by the phase in which the deciding write was invoked",
+        suffix: "-losses",
+        has: losses::has_phases,
+        draw: losses::by_phase_svg,
+    },
+    Kind {
+        title: "Losses by group",
+        alt: "Losses by group (shard)",
+        suffix: "-groups",
+        has: losses::has_groups,
+        draw: losses::by_group_svg,
+    },
+    Kind {
+        title: "Measurements of the system",
+        alt: "Measurements of the system over time",
+        suffix: "-gauges",
+        has: gauges::has_others,
+        draw: gauges::others_svg,
+    },
+    Kind {
+        title: "Memory",
+        alt: "Memory of each service over time",
+        suffix: "-memory",
+        has: gauges::has_memory,
+        draw: gauges::memory_svg,
+    },
+];
 
 /// Draws the timeline of `scenario`: 1000 pixels wide, about 560 high, more with many phases and
 /// faults. Text is left to the viewer's own sans-serif font.
@@ -88,7 +138,7 @@ pub fn timeline_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
         panel::latency(&canvas, &axis, &scenario.timeline, panels_top + PANEL)?;
         canvas.finish()?;
     }
-    Ok(svg)
+    Ok(dark::follow_viewer(&svg))
 }
 
 fn title(canvas: &Canvas<'_>, scenario: &ScenarioResults) -> Result<(), PlotError> {

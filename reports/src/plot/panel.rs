@@ -11,10 +11,10 @@ use super::{CURVES, LEGEND, PlotError, TIME_LABELS, WIDTH};
 use crate::quantity::count;
 use crate::results::TimelinePoint;
 
-const OK: RGBColor = RGBColor(0x00, 0x5f, 0xa8);
-const FAILED: RGBColor = RGBColor(0xc0, 0x1c, 0x1c);
-const INDETERMINATE: RGBColor = RGBColor(0x8a, 0x4f, 0x9e);
-const TAIL: RGBColor = RGBColor(0xa6, 0x5e, 0x00);
+pub(super) const OK: RGBColor = RGBColor(0x00, 0x5f, 0xa8);
+pub(super) const FAILED: RGBColor = RGBColor(0xc0, 0x1c, 0x1c);
+pub(super) const INDETERMINATE: RGBColor = RGBColor(0x8a, 0x4f, 0x9e);
+pub(super) const TAIL: RGBColor = RGBColor(0xa6, 0x5e, 0x00);
 
 /// Operations by outcome. `top` is the upper edge of the panel, pixels.
 pub(super) fn throughput(
@@ -192,7 +192,7 @@ fn draw_legend(
 }
 
 /// `10^exponent` microseconds: `100 µs`, `10 ms`, `1 s`.
-fn power_of_ten(exponent: f64) -> String {
+pub(super) fn power_of_ten(exponent: f64) -> String {
     let exponent = exponent as u32;
     let (unit, base) = match exponent {
         0..3 => ("µs", 0),

@@ -48,8 +48,12 @@ fn boxes(svg: &str) -> Vec<([f64; 4], String)> {
 }
 
 fn assert_no_text_overlaps(svg: &str) {
+    assert!(boxes(svg).len() > 10, "only {} texts", boxes(svg).len());
+    assert_texts_apart(svg);
+}
+
+fn assert_texts_apart(svg: &str) {
     let boxes = boxes(svg);
-    assert!(boxes.len() > 10, "only {} texts", boxes.len());
     for (i, ([left, top, right, bottom], content)) in boxes.iter().enumerate() {
         assert!(
             *left >= 0.0 && *right <= f64::from(WIDTH),
@@ -202,6 +206,21 @@ fn a_run_without_operations_says_so() {
             .unwrap()
             .contains("no operations were recorded")
     );
+}
+
+#[test]
+fn no_text_of_any_other_picture_lies_on_another() {
+    for scenario in example::suite().scenarios {
+        for kind in KINDS.iter().filter(|kind| (kind.has)(&scenario)).skip(1) {
+            println!("{} of {}", kind.title, scenario.name);
+            let svg = (kind.draw)(&scenario).unwrap();
+            assert_texts_apart(&svg);
+            if let Some(dir) = std::env::var_os("TIMELINES_DIR") {
+                let name = format!("{}{}.svg", scenario.name, kind.suffix);
+                std::fs::write(std::path::Path::new(&dir).join(name), svg).unwrap();
+            }
+        }
+    }
 }
 
 /// Writes the timelines to the directory named by the environment, for looking at.
