@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::coordinator::{Migration, Phase};
+use crate::coordinator::State;
 use crate::log;
 use crate::peer::{Peer, Writer};
 use crate::router::Cluster;
@@ -24,15 +24,10 @@ impl Copies {
     /// The copies now.
     pub(super) fn of(cluster: &Cluster, shard: u32) -> Self {
         let (owners, retained, moving, term) = cluster.state.read(|s| {
-            let touches = |m: &&Migration| m.moves.iter().any(|step| step.shard == shard);
-            let open = s.migrations.iter().filter(|m| m.is_open());
-            let moving = open.clone().any(|m| touches(&m));
-            let retained: Vec<String> = open
-                .filter(|m| retains(m))
-                .flat_map(|m| m.moves.iter().filter(|step| step.shard == shard))
-                .map(|step| step.leaving.clone())
-                .collect();
-            (s.owners[shard as usize].clone(), retained, moving, s.term)
+            let mut open = s.migrations.iter().filter(|m| m.is_open());
+            let moving = open.any(|m| m.moves.iter().any(|step| step.shard == shard));
+            let owners = s.owners[shard as usize].clone();
+            (owners, s.retained(shard), moving, s.term)
         });
         let peers = |names: &[String]| names.iter().map(|n| cluster.peers.get(n)).collect();
         let all: Vec<String> = retained.into_iter().chain(owners.iter().cloned()).collect();
@@ -41,7 +36,6 @@ impl Copies {
             holders: peers(&all),
             moving,
             writer: Writer {
-                epoch: cluster.epoch,
                 term,
                 origin: Origin::AntiEntropy,
             },
@@ -61,19 +55,13 @@ impl Copies {
 
 /// Migrations that wait for their shards to be repaired, with those shards.
 pub(super) fn awaiting(cluster: &Cluster) -> Vec<(u64, Vec<u32>)> {
-    cluster.state.read(|s| {
-        let waiting = s
-            .migrations
-            .iter()
-            .filter(|m| m.awaits_anti_entropy && !m.repaired && retains(m));
-        waiting.map(|m| (m.id, m.shards())).collect()
-    })
+    cluster.state.read(State::awaiting_repair)
 }
 
 /// Tells a migration that its shards were repaired.
 pub(super) fn tell(cluster: &Cluster, id: u64) {
     let told = cluster.state.update(|s| {
-        if let Some(m) = s.migrations.iter_mut().find(|m| m.id == id) {
+        if let Some(m) = s.migration_mut(id) {
             m.repaired = true;
         }
     });
@@ -81,12 +69,4 @@ pub(super) fn tell(cluster: &Cluster, id: u64) {
         Ok(()) => cluster.coordinator.wake(),
         Err(error) => log::warn(&format!("the repair could not be recorded: {error}")),
     }
-}
-
-/// Whether the owners that gave shards up still hold them.
-fn retains(migration: &Migration) -> bool {
-    matches!(
-        migration.phase,
-        Phase::CutoverActivate | Phase::CutoverCleanup
-    )
 }

@@ -23,7 +23,7 @@ pub(crate) async fn sweep_expired(cluster: &Cluster) {
 pub(super) async fn sweep(cluster: &Cluster) -> u64 {
     let now_ms = millis_of(cluster.hlc.now());
     let mut expired = 0;
-    for peer in cluster.peers.all() {
+    for peer in cluster.known_nodes() {
         let swept = peer.expire(&cluster.config.index, now_ms, cluster.writer());
         if let Ok(count) = swept.await {
             expired += count;

@@ -120,7 +120,7 @@ async fn read_all(
     cursor: Option<&Cursor>,
     limit: usize,
 ) -> Result<Vec<(String, u64, ChangeLog)>, ApiError> {
-    let peers = cluster.peers.all();
+    let peers = cluster.known_nodes();
     let known = |name: &String| peers.iter().any(|p| p.name == *name);
     if let Some(gone) = cursor.and_then(|c| c.0.keys().find(|name| !known(name))) {
         return Err(expired(&format!("node `{gone}` has left the cluster")));

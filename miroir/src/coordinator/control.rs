@@ -1,27 +1,19 @@
-//! What operators ask of the coordinator: add a node, start, cut over, abort.
+//! What operators ask of migrations: start, cut over, abort, roll back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::{Mutex, MutexGuard, Notify};
-use tokio::task::JoinHandle;
 
-use super::drive::{drive, enter, give_up};
-use super::progress::Progress;
-use super::state::{Member, Migration, Phase};
+use super::drive::{enter, give_up, log_failed};
+use super::plan::{plan, unknown_migration};
+use super::running::{Tasks, begin, halt};
+use super::state::{GivenUp, Intent, Migration, Move, Phase, State};
 use super::store::StateError;
 use crate::log;
 use crate::router::{Cluster, UNSAFE_CUTOVER, check_safety};
 use crate::wire::error::ApiError;
-
-/// The task that drives the current migration, and what it waits for.
-#[derive(Default)]
-pub(crate) struct Coordinator {
-    task: Mutex<Option<JoinHandle<()>>>,
-    wake: Notify,
-    pub(crate) progress: Progress,
-}
 
 /// Body of `POST /_miroir/migrations`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,111 +27,47 @@ pub(crate) struct StartRequest {
     /// In place of the configured value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) skip_delta_pass: Option<bool>,
+    /// Only these shards, whether the node wins them or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shards: Option<Vec<u32>>,
+}
+
+/// How a migration is to be carried out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct How {
+    pub(crate) manual_cutover: bool,
+    pub(crate) skip_delta_pass: Option<bool>,
+    pub(crate) only: Option<Vec<u32>>,
 }
 
 fn yes() -> bool {
     true
 }
 
-impl Coordinator {
-    /// Waits until the cutover may begin.
-    pub(crate) async fn await_cutover(&self, cluster: &Cluster, id: u64) {
-        self.wait_for(cluster, id, |m| m.auto_cutover || m.cutover_requested)
-            .await;
-    }
-
-    /// Waits until anti-entropy has repaired NEW.
-    pub(crate) async fn await_repair(&self, cluster: &Cluster, id: u64) {
-        if cluster.state.migration(id).is_some_and(|m| !m.repaired) {
-            log::event("awaiting_anti_entropy", &[("migration", json!(id))]);
-        }
-        self.wait_for(cluster, id, |m| m.repaired).await;
-    }
-
-    /// Lets waits look at the state again.
-    pub(crate) fn wake(&self) {
-        self.wake.notify_waiters();
-    }
-
-    /// Stops driving; what is persisted stays as it is.
-    pub(crate) async fn stop(&self) {
-        halt(&mut self.task.lock().await).await;
-    }
-
-    async fn wait_for(&self, cluster: &Cluster, id: u64, done: impl Fn(&Migration) -> bool) {
-        loop {
-            let woken = self.wake.notified();
-            if cluster.state.migration(id).is_none_or(|m| done(&m)) {
-                return;
-            }
-            woken.await;
-        }
-    }
-}
-
-async fn halt(task: &mut MutexGuard<'_, Option<JoinHandle<()>>>) {
-    if let Some(task) = task.take() {
-        task.abort();
-        // An abort is the expected end.
-        let _ = task.await;
-    }
-}
-
-fn internal(error: StateError) -> ApiError {
+pub(crate) fn internal(error: StateError) -> ApiError {
     ApiError::internal(error.to_string())
 }
 
-/// Goes on with a migration after a restart.
-pub(crate) async fn resume(cluster: &Arc<Cluster>, id: u64) {
-    *cluster.coordinator.task.lock().await = Some(tokio::spawn(drive(Arc::clone(cluster), id)));
-}
-
-/// Makes a node known. It owns nothing until a migration to it.
-pub(crate) fn add_node(cluster: &Cluster, member: &Member) -> Result<(), ApiError> {
-    member
-        .check()
-        .map_err(|e| ApiError::bad_request("invalid_node", e))?;
-    let known = cluster
-        .state
-        .read(|s| s.nodes.iter().find(|n| n.name == member.name).cloned());
-    match known {
-        Some(known) if known == *member => return Ok(()),
-        Some(known) => {
-            return Err(ApiError::conflict(
-                "node_exists",
-                format!("node `{}` is known as {}", known.name, known.url),
-            ));
-        }
-        None => {}
-    }
-    cluster
-        .state
-        .update(|s| s.nodes.push(member.clone()))
-        .map_err(internal)?;
-    cluster
-        .peers
-        .add(member)
-        .map_err(|e| ApiError::bad_request("invalid_node_url", e))?;
-    if let Some(warning) = member.warning() {
-        log::warn(&warning);
-    }
-    log::event(
-        "node_added",
-        &[("name", json!(member.name)), ("url", json!(member.url))],
-    );
-    Ok(())
+/// Begins a migration to a node. When it is refused, nothing has changed.
+pub(crate) async fn start(cluster: &Arc<Cluster>, request: &StartRequest) -> Result<u64, ApiError> {
+    let how = How {
+        manual_cutover: !request.auto_cutover,
+        skip_delta_pass: request.skip_delta_pass,
+        only: request.shards.clone(),
+    };
+    let mut tasks = cluster.coordinator.tasks().await;
+    launch(cluster, &mut tasks, Intent::Join(request.to.clone()), &how).await
 }
 
 /// Begins a migration. When it is refused, nothing has changed.
-pub(crate) async fn start(cluster: &Arc<Cluster>, request: &StartRequest) -> Result<u64, ApiError> {
-    if !cluster.is_ready() {
-        return Err(ApiError::unavailable(
-            "recovering",
-            "the router is still recovering",
-        ));
-    }
-    let mut task = cluster.coordinator.task.lock().await;
-    let skip_delta_pass = request
+pub(crate) async fn launch(
+    cluster: &Arc<Cluster>,
+    tasks: &mut Tasks,
+    intent: Intent,
+    how: &How,
+) -> Result<u64, ApiError> {
+    cluster.check_serving()?;
+    let skip_delta_pass = how
         .skip_delta_pass
         .unwrap_or(cluster.config.migration.skip_delta_pass);
     let warnings = check_safety(&cluster.config, skip_delta_pass).map_err(|e| {
@@ -149,33 +77,12 @@ pub(crate) async fn start(cluster: &Arc<Cluster>, request: &StartRequest) -> Res
             e.to_string(),
         )
     })?;
-    let last = cluster.state.read(|s| s.migrations.last().cloned());
-    if let Some(last) = last.filter(Migration::is_open)
-        && (last.phase != Phase::Failed || last.to != request.to)
-    {
-        return Err(ApiError::conflict(
-            "migration_in_progress",
-            format!("migration {} is not finished yet", last.id),
-        ));
+    let only = how.only.as_deref();
+    let moves = cluster.state.read(|s| plan(s, &intent, only))?;
+    let replaced = cluster.state.read(|s| replaced_leftovers(s, &moves))?;
+    for &id in &replaced {
+        halt(tasks, id).await;
     }
-    if !cluster
-        .state
-        .read(|s| s.nodes.iter().any(|n| n.name == request.to))
-    {
-        return Err(ApiError::not_found(
-            "node_not_found",
-            format!("node `{}` was not added", request.to),
-        ));
-    }
-    let moves = cluster.state.read(|s| s.moves_to(&request.to));
-    if moves.is_empty() {
-        return Err(ApiError::conflict(
-            "nothing_to_move",
-            format!("node `{}` owns all it should", request.to),
-        ));
-    }
-    // Leftovers of a failed attempt are removed by the new one.
-    halt(&mut task).await;
     for warning in &warnings {
         log::warn(warning);
     }
@@ -183,36 +90,60 @@ pub(crate) async fn start(cluster: &Arc<Cluster>, request: &StartRequest) -> Res
         .state
         .update(|s| {
             let id = s.migrations.len() as u64 + 1;
-            if let Some(last) = s.migrations.last_mut() {
-                last.discard_pending = false;
+            for old in &replaced {
+                if let Some(old) = s.migration_mut(*old) {
+                    old.discard_pending = false;
+                }
             }
-            s.migrations.push(Migration {
-                id,
-                to: request.to.clone(),
-                auto_cutover: request.auto_cutover,
-                cutover_requested: false,
-                skip_delta_pass,
-                awaits_anti_entropy: skip_delta_pass && cluster.config.repairs(),
-                repaired: false,
-                unsafe_override: !warnings.is_empty(),
-                phase: Phase::ComputingAssignments,
-                moves,
-                given_up: None,
-                discard_pending: false,
-            });
+            let mut migration = Migration::new(id, intent, moves);
+            migration.auto_cutover = !how.manual_cutover;
+            migration.skip_delta_pass = skip_delta_pass;
+            migration.awaits_anti_entropy = skip_delta_pass && cluster.config.repairs();
+            migration.unsafe_override = !warnings.is_empty();
+            s.migrations.push(migration);
             id
         })
         .map_err(internal)?;
     enter(cluster, id, Phase::ComputingAssignments).map_err(internal)?;
-    *task = Some(tokio::spawn(drive(Arc::clone(cluster), id)));
+    begin(tasks, cluster, id);
     Ok(id)
+}
+
+/// Migrations given up whose leftovers the new one removes itself. Refused if it would remove only a part of them.
+fn replaced_leftovers(state: &State, moves: &[Move]) -> Result<Vec<u64>, ApiError> {
+    let pairs = |moves: &[Move]| -> BTreeSet<(String, u32)> {
+        let pairs = moves
+            .iter()
+            .flat_map(|m| m.joining.iter().map(|node| (node.clone(), m.shard)));
+        pairs.collect()
+    };
+    let new = pairs(moves);
+    let mut replaced = Vec::new();
+    let given_up = state
+        .migrations
+        .iter()
+        .filter(|m| m.phase == Phase::Failed && m.discard_pending);
+    for old in given_up {
+        let left = pairs(&old.moves);
+        if left.is_disjoint(&new) {
+            continue;
+        }
+        if !left.is_subset(&new) || old.keeps_copies {
+            return Err(ApiError::conflict(
+                "migration_conflict",
+                format!("what migration {} left is still being removed", old.id),
+            ));
+        }
+        replaced.push(old.id);
+    }
+    Ok(replaced)
 }
 
 /// Asks a migration that waits in dual-write to cut over.
 pub(crate) fn cutover(cluster: &Cluster, id: u64) -> Result<(), ApiError> {
-    let migration = current(cluster, id)?;
+    cluster.check_serving()?;
     if !matches!(
-        migration.phase,
+        known(cluster, id)?.phase,
         Phase::ComputingAssignments | Phase::DualWriteMigrating
     ) {
         return Err(ApiError::conflict(
@@ -221,7 +152,7 @@ pub(crate) fn cutover(cluster: &Cluster, id: u64) -> Result<(), ApiError> {
         ));
     }
     let asked = cluster.state.update(|s| {
-        if let Some(m) = s.migrations.last_mut() {
+        if let Some(m) = s.migration_mut(id) {
             m.cutover_requested = true;
         }
     });
@@ -232,33 +163,108 @@ pub(crate) fn cutover(cluster: &Cluster, id: u64) -> Result<(), ApiError> {
 
 /// Gives a migration up before its activation: routing goes back to OLD, NEW's copies are removed.
 pub(crate) async fn abort(cluster: &Arc<Cluster>, id: u64) -> Result<(), ApiError> {
-    let mut task = cluster.coordinator.task.lock().await;
+    cluster.check_serving()?;
+    let mut tasks = cluster.coordinator.tasks().await;
+    give_up_before_activation(cluster, &mut tasks, id).await
+}
+
+async fn give_up_before_activation(
+    cluster: &Arc<Cluster>,
+    tasks: &mut Tasks,
+    id: u64,
+) -> Result<(), ApiError> {
     let too_late = || {
         ApiError::conflict(
             "too_late",
-            format!("migration {id} cannot be aborted any more"),
+            format!("migration {id} cannot be aborted any more: roll it back"),
         )
     };
-    if !current(cluster, id)?.phase.is_before_activation() {
+    if !known(cluster, id)?.phase.is_before_activation() {
         return Err(too_late());
     }
     // It may go on until it is halted; only then the phase counts.
-    halt(&mut task).await;
-    let migration = current(cluster, id)?;
+    halt(tasks, id).await;
+    let migration = known(cluster, id)?;
     let before = migration.phase.is_before_activation();
     if before {
         give_up(cluster, &migration, "aborted by the operator").map_err(internal)?;
     }
-    *task = Some(tokio::spawn(drive(Arc::clone(cluster), id)));
+    begin(tasks, cluster, id);
     if before { Ok(()) } else { Err(too_late()) }
 }
 
-fn current(cluster: &Cluster, id: u64) -> Result<Migration, ApiError> {
-    let last = cluster.state.read(|s| s.migrations.last().cloned());
-    last.filter(|m| m.id == id).ok_or_else(|| {
-        ApiError::not_found(
-            "migration_not_found",
-            format!("migration {id} is not the current one"),
-        )
-    })
+/// Takes a migration back, wherever it is: before its activation it is given up, afterwards its shards are moved
+/// back by a migration of their own. Answers with what was done.
+pub(crate) async fn rollback(
+    cluster: &Arc<Cluster>,
+    id: u64,
+    manual_cutover: bool,
+) -> Result<serde_json::Value, ApiError> {
+    cluster.check_serving()?;
+    let mut tasks = cluster.coordinator.tasks().await;
+    match known(cluster, id)?.phase {
+        Phase::Failed => {
+            return Err(ApiError::conflict(
+                "already_given_up",
+                format!("migration {id} was given up: there is nothing to take back"),
+            ));
+        }
+        phase if phase.is_before_activation() => {
+            match give_up_before_activation(cluster, &mut tasks, id).await {
+                Ok(()) => return Ok(json!({"id": id, "rollback": "aborted"})),
+                // It was activated at this very moment.
+                Err(error) if error.code == "too_late" => {}
+                Err(error) => return Err(error),
+            }
+        }
+        _ => {}
+    }
+    let intent = Intent::Rollback(id);
+    halt(&mut tasks, id).await;
+    let done = known(cluster, id)?;
+    let moves = match cluster.state.read(|s| plan(s, &intent, None)) {
+        Ok(moves) => moves,
+        Err(error) => {
+            // It was not to be touched: it goes on.
+            begin(&mut tasks, cluster, id);
+            return Err(error);
+        }
+    };
+    let interrupted = done.is_open();
+    let reason = "rolled back by the operator";
+    let back = cluster
+        .state
+        .update(|s| {
+            let back = s.migrations.len() as u64 + 1;
+            if let Some(m) = s.migration_mut(id) {
+                m.rolled_back_by = Some(back);
+                if interrupted {
+                    m.phase = Phase::Failed;
+                    m.given_up = Some(GivenUp {
+                        phase: done.phase,
+                        reason: reason.to_owned(),
+                    });
+                }
+            }
+            let mut migration = Migration::new(back, intent, moves);
+            migration.auto_cutover = !manual_cutover;
+            // Until the clean-up is over, OLD may hold what NEW never got.
+            migration.keeps_copies = interrupted;
+            s.migrations.push(migration);
+            back
+        })
+        .map_err(internal)?;
+    if interrupted {
+        log_failed(&done, reason);
+    }
+    enter(cluster, back, Phase::ComputingAssignments).map_err(internal)?;
+    begin(&mut tasks, cluster, back);
+    Ok(json!({"id": back, "rollback": "migration", "of": id}))
+}
+
+fn known(cluster: &Cluster, id: u64) -> Result<Migration, ApiError> {
+    cluster
+        .state
+        .migration(id)
+        .ok_or_else(|| unknown_migration(id))
 }

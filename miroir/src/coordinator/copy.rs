@@ -1,68 +1,105 @@
 //! The background copy: pages of OLD's moving shards, documents and tombstones, written to NEW with the stamps they
 //! carry, so that nothing newer is overwritten.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::patience::Patience;
-use super::state::{Migration, Move};
+use super::sources::enough;
+use super::state::Migration;
 use crate::audit::CopiedPage;
 use crate::log;
 use crate::peer::{Peer, PeerError, Stamped};
+#[cfg(feature = "planted-bugs")]
+use crate::planted::{Bug, planted};
 use crate::router::Cluster;
 use crate::wire::document::document_id;
 use crate::wire::message::{Page, PageRequest, shard_filter};
 
-/// Copies everything; retried for ever, since nothing is lost by waiting and an operator can abort.
+/// Attempts to read a page from a source that others can stand in for.
+const SOURCE_ATTEMPTS: u32 = 10;
+
+/// Copies everything; retried for ever, since nothing is lost by waiting and an operator can abort. A replica that
+/// cannot be read is left out when the others are enough.
 pub(crate) async fn copy_all(cluster: &Arc<Cluster>, migration: &Migration) {
-    let to = cluster.peers.get(&migration.to);
+    let (progress, id) = (&cluster.coordinator.progress, migration.id);
     let mut copied = 0;
+    let mut absent = BTreeSet::new();
     for step in &migration.moves {
-        cluster
-            .coordinator
-            .progress
-            .update(step.shard, |p| p.state = "migrating");
-        for source in &step.sources {
-            copied +=
-                copy_shard(cluster, migration.id, step, &cluster.peers.get(source), &to).await;
+        let joining = step.joining.iter().map(|n| cluster.peers.get(n));
+        let to: Vec<Arc<Peer>> = joining.collect();
+        progress.enter(id, &[step.shard], "migrating");
+        for source in step.sources.iter().filter(|_| !to.is_empty()) {
+            let others = step
+                .sources
+                .iter()
+                .filter(|s| !absent.contains(*s) && *s != source);
+            let others: BTreeSet<String> = others.cloned().collect();
+            let dispensable = cluster.state.read(|s| enough(s, step, &others));
+            if dispensable && absent.contains(source) {
+                continue;
+            }
+            let from = cluster.peers.get(source);
+            match copy_shard(cluster, id, step.shard, &from, &to, dispensable).await {
+                Ok(count) => copied += count,
+                Err(error) => {
+                    log::warn(&format!("a source is left out: {error}"));
+                    absent.insert(source.clone());
+                }
+            }
         }
-        cluster
-            .coordinator
-            .progress
-            .update(step.shard, |p| p.state = "migration_complete");
+        progress.enter(id, &[step.shard], "migration_complete");
     }
     log::event(
         "copy_done",
-        &[
-            ("migration", json!(migration.id)),
-            ("documents", json!(copied)),
-        ],
+        &[("migration", json!(id)), ("documents", json!(copied))],
     );
 }
 
+/// Copies a shard page by page; gives up only on a source that is dispensable.
 async fn copy_shard(
     cluster: &Arc<Cluster>,
     migration: u64,
-    step: &Move,
+    shard: u32,
     source: &Peer,
-    to: &Peer,
-) -> u64 {
+    to: &[Arc<Peer>],
+    dispensable: bool,
+) -> Result<u64, PeerError> {
     let config = &cluster.config.migration;
     let mut after: Option<String> = None;
     let mut limit = config.page_size;
     let mut copied = 0;
     let mut patience = Patience::endless();
+    let mut unread = 0;
+    #[cfg(feature = "planted-bugs")]
+    let begun = cluster.hlc.next(&cluster.state);
     loop {
         let request = PageRequest {
-            filter: Some(shard_filter(step.shard)),
+            filter: Some(shard_filter(shard)),
             limit: Some(limit),
             after: after.clone(),
             tombstones: true,
             ..PageRequest::default()
         };
-        let page = match move_page(cluster, &request, source, to).await {
+        let moved = match source.page(&cluster.config.index, &request).await {
+            Ok(page) => {
+                unread = 0;
+                #[cfg(feature = "planted-bugs")]
+                let page = without_later_writes(page, begun);
+                carry(cluster, &page, to).await.map(|()| page)
+            }
+            Err(error) => {
+                unread += 1;
+                if dispensable && unread > SOURCE_ATTEMPTS {
+                    return Err(error);
+                }
+                Err(error)
+            }
+        };
+        let page = match moved {
             Ok(page) => page,
             Err(error) => {
                 // A smaller page has a better chance on a bad connection; it is read afresh.
@@ -70,7 +107,8 @@ async fn copy_shard(
                 log::event(
                     "copy_retry",
                     &[
-                        ("shard", json!(step.shard)),
+                        ("migration", json!(migration)),
+                        ("shard", json!(shard)),
                         ("error", json!(error.to_string())),
                     ],
                 );
@@ -85,34 +123,46 @@ async fn copy_shard(
             .total
             .saturating_sub(copied)
             .div_ceil(config.page_size as u64);
-        cluster.coordinator.progress.update(step.shard, |p| {
+        cluster.coordinator.progress.update(migration, shard, |p| {
             p.copied += page.results.len() as u64;
             p.pages_left = left;
         });
         let next = page.next.clone();
-        record(cluster, migration, step.shard, after.take(), page);
+        record(cluster, migration, shard, after.take(), page);
         match next {
-            None => return copied,
+            None => return Ok(copied),
             next => after = next,
         }
         tokio::time::sleep(Duration::from_millis(config.page_pause_ms)).await;
     }
 }
 
-async fn move_page(
-    cluster: &Cluster,
-    request: &PageRequest,
-    source: &Peer,
-    to: &Peer,
-) -> Result<Page, PeerError> {
-    let index = &cluster.config.index;
-    let page = source.page(index, request).await?;
-    let records = Stamped {
-        documents: page.results.clone(),
-        tombstones: page.tombstones.clone(),
-    };
-    to.carry(index, records, cluster.writer()).await?;
-    Ok(page)
+async fn carry(cluster: &Cluster, page: &Page, to: &[Arc<Peer>]) -> Result<(), PeerError> {
+    for peer in to {
+        let records = Stamped {
+            documents: page.results.clone(),
+            tombstones: page.tombstones.clone(),
+        };
+        let carried = peer
+            .carry(&cluster.config.index, records, cluster.writer())
+            .await;
+        #[cfg(feature = "planted-bugs")]
+        if carried.is_err() && planted(Bug::PageLostOnRetry) {
+            continue;
+        }
+        carried?;
+    }
+    Ok(())
+}
+
+/// The planted bug: what was written after the copy began is left to the dual write.
+#[cfg(feature = "planted-bugs")]
+fn without_later_writes(mut page: Page, begun: u64) -> Page {
+    if planted(Bug::CopySkipsInserts) {
+        page.results
+            .retain(|d| crate::wire::document::stamp_of(d) <= begun);
+    }
+    page
 }
 
 fn record(cluster: &Cluster, migration: u64, shard: u32, after: Option<String>, page: Page) {

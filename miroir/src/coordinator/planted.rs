@@ -1,17 +1,21 @@
-//! A planted bug, for negative controls: the delta pass believes the router's memory instead of comparing the nodes.
+//! The coordinator's planted bugs, for negative controls.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
+use super::drive::enter;
+use super::state::{Migration, Move, Phase};
+use crate::log;
 use crate::peer::{Peer, PeerError, Stamped};
+use crate::planted::{Bug, planted};
 use crate::router::Cluster;
 
-/// Copies only what this process remembers as failed on NEW.
+/// `delta_from_memory`: copies only what this process remembers as failed on NEW.
 pub(crate) async fn copy_remembered(
     cluster: &Cluster,
     shard: u32,
     source: &Peer,
     to: &Peer,
-) -> Result<u64, PeerError> {
+) -> Result<(), PeerError> {
     let ids: Vec<String> = {
         let failed = cluster
             .failed_on_new
@@ -29,6 +33,39 @@ pub(crate) async fn copy_remembered(
         tombstones: page.tombstones,
     };
     to.carry(&cluster.config.index, records, cluster.writer())
-        .await?;
-    Ok(ids.len() as u64)
+        .await
+        .map(drop)
+}
+
+/// `no_drain` and `drain_counts_first`: goes on with writes still under way, and takes the fence for needless.
+pub(crate) async fn drains_badly(cluster: &Cluster, migration: &Migration) -> bool {
+    if planted(Bug::DrainCountsFirst) {
+        let underway = &cluster.table.underway;
+        let pending = underway.pending(migration.phase_term, &migration.shards());
+        underway.settled(&pending[..pending.len().min(1)]).await;
+        return true;
+    }
+    planted(Bug::NoDrain)
+}
+
+/// `route_before_delta`: the routing has switched already, and the delta pass asks it where the documents are.
+pub(crate) fn take_sources_from_routing(cluster: &Cluster, step: &Move, sources: &mut Vec<String>) {
+    if planted(Bug::RouteBeforeDelta) {
+        *sources = cluster
+            .state
+            .read(|s| s.owners[step.shard as usize].clone());
+    }
+}
+
+/// `recovery_wrong_phase`: an unfinished migration is taken for one that was about to activate.
+pub(crate) fn recover_in_the_wrong_phase(cluster: &Arc<Cluster>, id: u64) {
+    let phase = cluster.state.migration(id).map(|m| m.phase);
+    let unfinished =
+        phase.is_some_and(|p| p.is_before_activation() && p != Phase::ComputingAssignments);
+    if planted(Bug::RecoveryWrongPhase)
+        && unfinished
+        && let Err(error) = enter(cluster, id, Phase::CutoverActivate)
+    {
+        log::warn(&error.to_string());
+    }
 }

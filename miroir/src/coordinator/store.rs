@@ -90,7 +90,7 @@ impl StateStore {
     pub(crate) fn digest(&self) -> Value {
         let state = self.read(|s| {
             let nodes: Vec<_> = s.nodes.iter().map(Member::shown).collect();
-            json!({"nodes": nodes, "owners": s.owners, "former": s.former, "migrations": s.migrations})
+            json!({"groups": s.groups, "nodes": nodes, "owners": s.owners, "former": s.former, "migrations": s.migrations})
         });
         let mut sorted = state.clone();
         sorted.sort_all_objects();

@@ -73,6 +73,12 @@ impl Client {
         self.request(Method::POST, path, body, SHORT).await
     }
 
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, CtlError> {
+        self.request(Method::DELETE, path, &Value::Null, SHORT)
+            .await
+    }
+
     /// The given migration, or the current one.
     pub(crate) async fn id_or_current(&self, id: Option<u64>) -> Result<u64, CtlError> {
         if let Some(id) = id {

@@ -2,6 +2,7 @@
 
 mod client;
 mod render;
+mod wait;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,12 +10,8 @@ use std::time::Duration;
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use client::{Client, CtlError};
-
-/// Pause between looks at the status while waiting.
-const POLL: Duration = Duration::from_millis(20);
 
 /// Options of `miroir ctl`. Exit codes: 0 done, 1 refused or failed, 2 bad arguments, 3 unreachable, 4 timed out.
 #[derive(Debug, Args)]
@@ -41,21 +38,35 @@ enum CtlCommand {
     /// One node
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Moving shards to a node
+    /// The replica groups
+    #[command(subcommand)]
+    Groups(GroupsCommand),
+    /// Owners of each shard by name, and which are moving
+    Shards,
+    /// Where documents go
+    #[command(subcommand)]
+    Routing(RoutingCommand),
+    /// Moving shards
     #[command(subcommand)]
     Migration(MigrationCommand),
+    /// Client writes under way
+    #[command(subcommand)]
+    Writes(WritesCommand),
     /// Comparing and repairing copies
     #[command(subcommand)]
     AntiEntropy(AntiEntropyCommand),
-    /// Owners of each shard
+    /// Owners of each shard by address
     Placement,
     /// Hash of the persisted topology and migrations
     Digest,
-    /// Wait until the current migration is in a phase
+    /// Wait until a migration is in a phase (the last one unless told)
     Wait {
         /// Its name, as in the status
         #[arg(long)]
         phase: String,
+        /// The migration
+        #[arg(long)]
+        id: Option<u64>,
         /// How long: 500ms, 30s, 2m
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
@@ -66,22 +77,72 @@ enum CtlCommand {
 enum NodesCommand {
     /// List them
     List,
+    /// Make a node known; it owns nothing until a migration to it
+    Add(NodeArgs),
+    /// Move a node's shards to the others of its group, and forget it
+    Remove {
+        /// Its name
+        name: String,
+        /// Stay in dual-write until told to cut over
+        #[arg(long)]
+        manual_cutover: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
     /// Make a node known; it owns nothing until a migration to it
+    Add(NodeArgs),
+}
+
+#[derive(Debug, Args)]
+struct NodeArgs {
+    /// Unique name
+    name: String,
+    /// http://IP:PORT
+    url: String,
+    /// The replica group it belongs to
+    #[arg(long, default_value = "g0")]
+    group: String,
+    /// What runs there: miroir, or meilisearch
+    #[arg(long, default_value = "miroir")]
+    kind: String,
+    /// The API key of a Meilisearch that wants one
+    #[arg(long, env = "MIROIR_NODE_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum GroupsCommand {
+    /// List them
+    List,
+    /// Copy all shards to the nodes of a group, which were added before
     Add {
-        /// Unique name
+        /// Its name
         name: String,
-        /// http://IP:PORT
-        url: String,
-        /// What runs there: miroir, or meilisearch
-        #[arg(long, default_value = "miroir")]
-        kind: String,
-        /// The API key of a Meilisearch that wants one
-        #[arg(long, env = "MIROIR_NODE_KEY", hide_env_values = true)]
-        key: Option<String>,
+        /// Owners per shard in it
+        #[arg(long)]
+        replication_factor: Option<usize>,
+        /// Stay in dual-write until told to cut over
+        #[arg(long)]
+        manual_cutover: bool,
+    },
+    /// Remove a group's shards, and forget it and its nodes
+    Remove {
+        /// Its name
+        name: String,
+        /// Stay in dual-write until told to cut over
+        #[arg(long)]
+        manual_cutover: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RoutingCommand {
+    /// Shard and owners of a document, and whether they are moving
+    Test {
+        /// Its primary key
+        key: String,
     },
 }
 
@@ -92,6 +153,9 @@ enum MigrationCommand {
         /// The node that joins
         #[arg(long)]
         to: String,
+        /// Only these shards, whether the node wins them or not
+        #[arg(long, value_delimiter = ',')]
+        shards: Vec<u32>,
         /// Stay in dual-write until told to cut over
         #[arg(long)]
         manual_cutover: bool,
@@ -105,23 +169,61 @@ enum MigrationCommand {
         #[arg(long, default_value = "600s", value_parser = duration)]
         timeout: Duration,
     },
-    /// Let a migration cut over (the current one unless told)
-    Cutover {
-        /// The migration
+    /// List them all
+    List,
+    /// Let a migration cut over (the last one unless told)
+    Cutover(WhichMigration),
+    /// Give a migration up before its activation (the last one unless told)
+    Abort(WhichMigration),
+    /// Take a migration back: abort it, or move its shards back (the last one unless told)
+    Rollback {
+        #[command(flatten)]
+        which: WhichMigration,
+        /// Stay in dual-write until told to cut over
         #[arg(long)]
-        id: Option<u64>,
+        manual_cutover: bool,
     },
-    /// Give a migration up before its activation (the current one unless told)
-    Abort {
-        /// The migration
-        #[arg(long)]
-        id: Option<u64>,
+    /// Show one (the last one unless told)
+    Status(WhichMigration),
+    /// Print each phase as it is entered, until the migration is over (the last one unless told)
+    Watch {
+        #[command(flatten)]
+        which: WhichMigration,
+        /// How long: 500ms, 30s, 2m
+        #[arg(long, default_value = "600s", value_parser = duration)]
+        timeout: Duration,
     },
-    /// Show one (the current one unless told)
-    Status {
-        /// The migration
+}
+
+#[derive(Debug, Args)]
+struct WhichMigration {
+    /// The migration
+    #[arg(long)]
+    id: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum WritesCommand {
+    /// List them, oldest first
+    List {
+        /// Only those older than the drain's time-out
         #[arg(long)]
-        id: Option<u64>,
+        stuck: bool,
+        /// Only those older than this: 500ms, 30s, 2m
+        #[arg(long, value_parser = duration)]
+        older_than: Option<Duration>,
+    },
+    /// Mark them failed: their outcome stays unknown to clients, and they do not land later
+    Fail {
+        /// These
+        #[arg(required_unless_present_any = ["stuck", "older_than"])]
+        ids: Vec<u64>,
+        /// All that are older than the drain's time-out
+        #[arg(long)]
+        stuck: bool,
+        /// All that are older than this: 500ms, 30s, 2m
+        #[arg(long, value_parser = duration)]
+        older_than: Option<Duration>,
     },
 }
 
@@ -161,112 +263,148 @@ async fn perform(args: &CtlArgs) -> Result<Value, CtlError> {
         CtlCommand::Health => client.get("/_miroir/health").await,
         CtlCommand::Status => client.get("/_miroir/status").await,
         CtlCommand::Nodes(NodesCommand::List) => client.get("/_miroir/nodes").await,
-        CtlCommand::Node(NodeCommand::Add {
-            name,
-            url,
-            kind,
-            key,
-        }) => {
-            let mut member = json!({"name": name, "url": url, "kind": kind});
-            if let Some(key) = key {
+        CtlCommand::Nodes(NodesCommand::Add(node)) | CtlCommand::Node(NodeCommand::Add(node)) => {
+            let mut member = json!({
+                "name": node.name, "url": node.url, "group": node.group, "kind": node.kind,
+            });
+            if let Some(key) = &node.key {
                 member["key"] = json!(key);
             }
             client.post("/_miroir/nodes", &member).await
         }
-        CtlCommand::Migration(MigrationCommand::Start {
+        CtlCommand::Nodes(NodesCommand::Remove {
+            name,
+            manual_cutover,
+        }) => {
+            let path = format!("/_miroir/nodes/{name}?manual_cutover={manual_cutover}");
+            client.delete(&path).await
+        }
+        CtlCommand::Groups(command) => groups(&client, command).await,
+        CtlCommand::Shards => client.get("/_miroir/shards").await,
+        CtlCommand::Routing(RoutingCommand::Test { key }) => {
+            client.get(&format!("/_miroir/routing/{key}")).await
+        }
+        CtlCommand::Migration(command) => migration(&client, command).await,
+        CtlCommand::Writes(command) => writes(&client, command).await,
+        CtlCommand::AntiEntropy(command) => anti_entropy(&client, command).await,
+        CtlCommand::Placement => client.get("/_miroir/placement").await,
+        CtlCommand::Digest => client.get("/_miroir/digest").await,
+        CtlCommand::Wait { phase, id, timeout } => {
+            wait::until_phase(&client, *id, phase, *timeout).await
+        }
+    }
+}
+
+async fn anti_entropy(client: &Client, command: &AntiEntropyCommand) -> Result<Value, CtlError> {
+    let long = async |path: &str| {
+        client
+            .request(Method::POST, path, &Value::Null, client::LONG)
+            .await
+    };
+    match command {
+        AntiEntropyCommand::Run => long("/_miroir/anti-entropy/run").await,
+        AntiEntropyCommand::Verify => long("/_miroir/anti-entropy/verify").await,
+        AntiEntropyCommand::Status => client.get("/_miroir/anti-entropy").await,
+        AntiEntropyCommand::History => client.get("/_miroir/anti-entropy/history").await,
+    }
+}
+
+async fn groups(client: &Client, command: &GroupsCommand) -> Result<Value, CtlError> {
+    match command {
+        GroupsCommand::List => client.get("/_miroir/groups").await,
+        GroupsCommand::Add {
+            name,
+            replication_factor,
+            manual_cutover,
+        } => {
+            let body = json!({
+                "name": name,
+                "replication_factor": replication_factor,
+                "manual_cutover": manual_cutover,
+            });
+            client.post("/_miroir/groups", &body).await
+        }
+        GroupsCommand::Remove {
+            name,
+            manual_cutover,
+        } => {
+            let path = format!("/_miroir/groups/{name}?manual_cutover={manual_cutover}");
+            client.delete(&path).await
+        }
+    }
+}
+
+async fn migration(client: &Client, command: &MigrationCommand) -> Result<Value, CtlError> {
+    let path = async |which: &WhichMigration, what: &str| {
+        let id = client.id_or_current(which.id).await?;
+        Ok::<_, CtlError>(format!("/_miroir/migrations/{id}{what}"))
+    };
+    match command {
+        MigrationCommand::Start {
             to,
+            shards,
             manual_cutover,
             skip_delta_pass,
             wait,
             timeout,
-        }) => {
+        } => {
             let mut request = json!({"to": to, "auto_cutover": !manual_cutover});
             if *skip_delta_pass {
                 request["skip_delta_pass"] = json!(true);
             }
+            if !shards.is_empty() {
+                request["shards"] = json!(shards);
+            }
             let started = client.post("/_miroir/migrations", &request).await?;
             if *wait {
-                wait_for(&client, "complete", *timeout).await
+                wait::until_phase(client, started["id"].as_u64(), "complete", *timeout).await
             } else {
                 Ok(started)
             }
         }
-        CtlCommand::Migration(MigrationCommand::Status { id }) => {
-            let id = client.id_or_current(*id).await?;
-            client.get(&format!("/_miroir/migrations/{id}")).await
-        }
-        CtlCommand::Migration(MigrationCommand::Cutover { id }) => {
-            let id = client.id_or_current(*id).await?;
+        MigrationCommand::List => client.get("/_miroir/migrations").await,
+        MigrationCommand::Status(which) => client.get(&path(which, "").await?).await,
+        MigrationCommand::Cutover(which) => {
             client
-                .post(&format!("/_miroir/migrations/{id}/cutover"), &Value::Null)
+                .post(&path(which, "/cutover").await?, &Value::Null)
                 .await
         }
-        CtlCommand::Migration(MigrationCommand::Abort { id }) => {
-            let id = client.id_or_current(*id).await?;
+        MigrationCommand::Abort(which) => {
             client
-                .post(&format!("/_miroir/migrations/{id}/abort"), &Value::Null)
+                .post(&path(which, "/abort").await?, &Value::Null)
                 .await
         }
-        CtlCommand::AntiEntropy(AntiEntropyCommand::Run) => {
-            client
-                .request(
-                    Method::POST,
-                    "/_miroir/anti-entropy/run",
-                    &Value::Null,
-                    client::LONG,
-                )
-                .await
+        MigrationCommand::Rollback {
+            which,
+            manual_cutover,
+        } => {
+            let what = format!("/rollback?manual_cutover={manual_cutover}");
+            client.post(&path(which, &what).await?, &Value::Null).await
         }
-        CtlCommand::AntiEntropy(AntiEntropyCommand::Verify) => {
-            client
-                .request(
-                    Method::POST,
-                    "/_miroir/anti-entropy/verify",
-                    &Value::Null,
-                    client::LONG,
-                )
-                .await
+        MigrationCommand::Watch { which, timeout } => {
+            let id = client.id_or_current(which.id).await?;
+            wait::watch(client, id, *timeout).await
         }
-        CtlCommand::AntiEntropy(AntiEntropyCommand::Status) => {
-            client.get("/_miroir/anti-entropy").await
-        }
-        CtlCommand::AntiEntropy(AntiEntropyCommand::History) => {
-            client.get("/_miroir/anti-entropy/history").await
-        }
-        CtlCommand::Placement => client.get("/_miroir/placement").await,
-        CtlCommand::Digest => client.get("/_miroir/digest").await,
-        CtlCommand::Wait { phase, timeout } => wait_for(&client, phase, *timeout).await,
     }
 }
 
-/// Waits for a phase of the current migration; ends early when it cannot come any more. A router that restarts
-/// meanwhile is waited for, too.
-async fn wait_for(client: &Client, phase: &str, timeout: Duration) -> Result<Value, CtlError> {
-    let deadline = Instant::now() + timeout;
-    let mut last = Value::Null;
-    loop {
-        match client.get("/_miroir/status").await {
-            Ok(status) => {
-                last = status["phase"].clone();
-                if last == phase {
-                    return Ok(status);
-                }
-                if last == "failed" {
-                    return Err(CtlError::Failed(format!(
-                        "the migration failed: {}",
-                        status["migration"]["given_up"]["reason"]
-                    )));
-                }
-            }
-            Err(CtlError::Unreachable(_)) => {}
-            Err(error) => return Err(error),
+async fn writes(client: &Client, command: &WritesCommand) -> Result<Value, CtlError> {
+    let ms = |age: &Option<Duration>| age.map(|a| a.as_millis());
+    match command {
+        WritesCommand::List { stuck, older_than } => {
+            let age = ms(older_than).map_or(String::new(), |ms| format!("&older_than_ms={ms}"));
+            client
+                .get(&format!("/_miroir/writes?stuck={stuck}{age}"))
+                .await
         }
-        if Instant::now() >= deadline {
-            return Err(CtlError::TimedOut(format!(
-                "phase is {last}, not {phase}, after {timeout:?}"
-            )));
+        WritesCommand::Fail {
+            ids,
+            stuck,
+            older_than,
+        } => {
+            let body = json!({"ids": ids, "stuck": stuck, "older_than_ms": ms(older_than)});
+            client.post("/_miroir/writes/fail", &body).await
         }
-        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -13,17 +13,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::apply::Op;
-use super::store::{Snapshot, Store, StoreError};
+use super::store::{META_EPOCH, META_INCARNATION, META_STAMP, Snapshot, Store, StoreError};
 use super::tasks::Tasks;
-use super::translate::{check_index, check_shard, fencing, upserts, write_error};
+use super::translate::{check_index, check_shard, fencing, refuse_stale, upserts, write_error};
 use super::writer::{Write, Writer};
 use super::{fingerprint, purge, read};
 use crate::wire::document::parse_id;
 use crate::wire::error::ApiError;
 use crate::wire::message::{
-    ChangeLog, DeleteBatch, DeleteBatchBody, DeleteByFilter, EntriesRequest, ExpireRequest,
-    FenceRequest, Fenced, ORIGIN_HEADER, Origin, PageRequest, PurgeRequest, RETURN_HEADER, Removed,
-    TaskSummary, parse_body, parse_filter,
+    ChangeLog, DeleteBatch, DeleteBatchBody, DeleteByFilter, EntriesRequest, EpochAnswer,
+    ExpireRequest, FenceRequest, Fenced, ORIGIN_HEADER, Origin, PageRequest, PurgeRequest,
+    RETURN_HEADER, Removed, TaskSummary, parse_body, parse_filter,
 };
 
 /// What the handlers share.
@@ -68,6 +68,7 @@ pub(crate) fn routes(node: Node) -> Router {
         .route("/indexes/{index}/_miroir/expire", post(expire))
         .route("/_miroir/changes", get(changes))
         .route("/_miroir/fence", post(fence))
+        .route("/_miroir/epoch", get(epoch))
         .with_state(node)
 }
 
@@ -168,8 +169,13 @@ async fn list(
 async fn fetch(
     State(node): State<Node>,
     Path(index): Path<String>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let fencing = fencing(&headers)?;
+    if fencing.is_some() {
+        node.read(move |s| Ok(refuse_stale(s, fencing))).await??;
+    }
     node.pages(index, parse_body(&body?)?).await
 }
 
@@ -351,6 +357,17 @@ async fn delete_by_filter(
         "documentDeletion",
     )
     .await
+}
+
+async fn epoch(State(node): State<Node>) -> Result<Json<EpochAnswer>, ApiError> {
+    let answer = node.read(|s| {
+        Ok(EpochAnswer {
+            epoch: s.counter(META_EPOCH)?,
+            incarnation: s.counter(META_INCARNATION)?,
+            stamp: s.counter(META_STAMP)?,
+        })
+    });
+    Ok(Json(answer.await?))
 }
 
 async fn fence(State(node): State<Node>, body: Body) -> Result<Json<Fenced>, ApiError> {

@@ -7,9 +7,10 @@ use redb::{ReadableTable as _, Table, WriteTransaction};
 use super::changes::Log;
 use super::record::{Body, Record};
 use super::store::{
-    COUNTS, EXPIRIES, FENCES, META, META_EPOCH, META_STAMP, NO_SHARD, RECORDS, SHARDS, StoreError,
-    redb_error,
+    COUNTS, EXPIRIES, FENCES, META, META_EPOCH, META_INCARNATION, META_STAMP, NO_SHARD, RECORDS,
+    SHARDS, StoreError, redb_error,
 };
+use super::writer::Fencing;
 use crate::wire::document::{Document, canonical, expires_of};
 use crate::wire::message::Origin;
 use crate::wire::stamp::millis_of;
@@ -120,11 +121,11 @@ impl<'t> Tables<'t> {
     pub(crate) fn admit(
         &mut self,
         index: &str,
-        epoch: u64,
-        term: u64,
+        fencing: Fencing,
         ops: &[Op],
     ) -> Result<Option<Refusal>, StoreError> {
-        if let Some(refusal) = self.admit_epoch(epoch)? {
+        let term = fencing.term;
+        if let Some(refusal) = self.admit_epoch(fencing.epoch, fencing.incarnation)? {
             return Ok(Some(refusal));
         }
         let mut last = None;
@@ -144,14 +145,24 @@ impl<'t> Tables<'t> {
         Ok(None)
     }
 
-    /// Refuses older epochs, remembers a newer one.
-    pub(crate) fn admit_epoch(&mut self, epoch: u64) -> Result<Option<Refusal>, StoreError> {
+    /// Refuses older epochs, and the same one of another process; remembers a newer one.
+    pub(crate) fn admit_epoch(
+        &mut self,
+        epoch: u64,
+        incarnation: u64,
+    ) -> Result<Option<Refusal>, StoreError> {
         let current = self.counter(META_EPOCH)?;
-        if epoch < current {
+        let registered = self.counter(META_INCARNATION)?;
+        if is_stale((epoch, incarnation), (current, registered)) {
             return Ok(Some(Refusal::StaleEpoch { current }));
         }
         if epoch > current {
             self.meta.insert(META_EPOCH, epoch).map_err(redb_error)?;
+        }
+        if epoch > current || (registered == 0 && incarnation != 0) {
+            self.meta
+                .insert(META_INCARNATION, incarnation)
+                .map_err(redb_error)?;
         }
         Ok(None)
     }
@@ -514,6 +525,25 @@ impl Op {
     }
 }
 
+/// Whether a router (epoch, process) is older than the registered one, or another one with the same epoch. A process
+/// number of 0 is unknown and never differs.
+pub(crate) fn is_stale(router: (u64, u64), registered: (u64, u64)) -> bool {
+    let other = router.1 != 0 && registered.1 != 0 && router.1 != registered.1;
+    router.0 < registered.0 || (router.0 == registered.0 && other)
+}
+
 fn parse(id: &str, bytes: &[u8]) -> Result<Document, StoreError> {
     serde_json::from_slice(bytes).map_err(|_| StoreError::Damaged(id.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_stale;
+
+    #[test]
+    fn an_epoch_belongs_to_one_process() {
+        assert!(is_stale((1, 7), (2, 9)) && !is_stale((3, 7), (2, 9)));
+        assert!(is_stale((2, 7), (2, 9)) && !is_stale((2, 9), (2, 9)));
+        assert!(!is_stale((2, 0), (2, 9)) && !is_stale((2, 7), (2, 0)));
+    }
 }

@@ -23,6 +23,9 @@ pub(crate) use record::{Body, Record, bucket};
 
 use crate::wire::serve;
 
+/// How long open requests may go on after a signal to end.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Options of `miroir node`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodeArgs {
@@ -60,7 +63,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         writer,
         tasks: Arc::default(),
     });
-    let served = serve::serve(listener, app, args.max_body_bytes).await;
+    let limits = serve::Limits {
+        max_body_bytes: args.max_body_bytes,
+        grace: GRACE,
+    };
+    let served = serve::serve(listener, app, limits, || ()).await;
     // With the last sender gone the writer commits what it still holds and ends.
     finish(&writing).await;
     served

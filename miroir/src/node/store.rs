@@ -33,8 +33,10 @@ pub(crate) type Expiries = ReadOnlyTable<(&'static str, u64, &'static str), ()>;
 pub(crate) const META_SEQ: &str = "seq";
 /// Number of the next task.
 pub(crate) const META_TASK: &str = "task";
-/// Lowest router epoch accepted in writes.
+/// Lowest router epoch accepted.
 pub(crate) const META_EPOCH: &str = "epoch";
+/// The router process that registered that epoch; 0 if unknown.
+pub(crate) const META_INCARNATION: &str = "incarnation";
 
 /// Highest stamp ever given.
 pub(crate) const META_STAMP: &str = "stamp";
@@ -119,11 +121,13 @@ impl Snapshot {
 
     /// Number of the last commit contained.
     pub(crate) fn seq(&self) -> Result<u64, StoreError> {
+        self.counter(META_SEQ)
+    }
+
+    /// A counter.
+    pub(crate) fn counter(&self, key: &str) -> Result<u64, StoreError> {
         let meta = self.txn.open_table(META).map_err(redb_error)?;
-        Ok(meta
-            .get(META_SEQ)
-            .map_err(redb_error)?
-            .map_or(0, |v| v.value()))
+        Ok(meta.get(key).map_err(redb_error)?.map_or(0, |v| v.value()))
     }
 
     /// Live documents of a shard, or of the whole index.

@@ -2,12 +2,12 @@
 
 use axum::http::HeaderMap;
 
-use super::apply::{Refusal, Upsert};
-use super::store::NO_SHARD;
+use super::apply::{Refusal, Upsert, is_stale};
+use super::store::{META_EPOCH, META_INCARNATION, NO_SHARD, Snapshot};
 use super::writer::{Fencing, WriteError};
 use crate::wire::document::{Document, SHARD, STAMP, document_id};
 use crate::wire::error::ApiError;
-use crate::wire::message::{EPOCH_HEADER, TERM_HEADER, parse_body};
+use crate::wire::message::{EPOCH_HEADER, INCARNATION_HEADER, TERM_HEADER, parse_body};
 
 /// Documents to write, with the shard and stamp they carry.
 pub(crate) fn upserts(body: &[u8]) -> Result<Vec<Upsert>, ApiError> {
@@ -65,13 +65,38 @@ pub(crate) fn check_index(index: &str) -> Result<(), ApiError> {
     }
 }
 
-/// Where a router's write stands; `None` for plain Meilisearch clients.
+/// Refuses what a router asks that a newer one has replaced.
+pub(crate) fn refuse_stale(snapshot: &Snapshot, fencing: Option<Fencing>) -> Result<(), ApiError> {
+    let Some(fencing) = fencing else {
+        return Ok(());
+    };
+    let counter = |key| {
+        snapshot
+            .counter(key)
+            .map_err(|e| ApiError::internal(e.to_string()))
+    };
+    let current = counter(META_EPOCH)?;
+    let registered = (current, counter(META_INCARNATION)?);
+    if is_stale((fencing.epoch, fencing.incarnation), registered) {
+        return Err(write_error(WriteError::Refused(Refusal::StaleEpoch {
+            current,
+        })));
+    }
+    Ok(())
+}
+
+/// Where a router's request stands; `None` for plain Meilisearch clients.
 pub(crate) fn fencing(headers: &HeaderMap) -> Result<Option<Fencing>, ApiError> {
     let Some(epoch) = number(headers, EPOCH_HEADER)? else {
         return Ok(None);
     };
     let term = number(headers, TERM_HEADER)?.unwrap_or(0);
-    Ok(Some(Fencing { epoch, term }))
+    let incarnation = number(headers, INCARNATION_HEADER)?.unwrap_or(0);
+    Ok(Some(Fencing {
+        epoch,
+        incarnation,
+        term,
+    }))
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, ApiError> {

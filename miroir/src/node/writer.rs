@@ -20,6 +20,8 @@ const MAX_OPS: usize = 8192;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fencing {
     pub(crate) epoch: u64,
+    /// 0 if unknown.
+    pub(crate) incarnation: u64,
     pub(crate) term: u64,
 }
 
@@ -206,8 +208,8 @@ fn durability() -> Durability {
 type Performed = Result<(Vec<Effect>, Vec<Option<Document>>), Refusal>;
 
 fn perform(tables: &mut Tables<'_>, write: Write) -> Result<Performed, StoreError> {
-    if let Some(Fencing { epoch, term }) = write.fencing
-        && let Some(refusal) = tables.admit(&write.index, epoch, term, &write.ops)?
+    if let Some(fencing) = write.fencing
+        && let Some(refusal) = tables.admit(&write.index, fencing, &write.ops)?
     {
         return Ok(Err(refusal));
     }
@@ -233,7 +235,7 @@ fn perform(tables: &mut Tables<'_>, write: Write) -> Result<Performed, StoreErro
 }
 
 fn raise(tables: &mut Tables<'_>, fence: &FenceRequest) -> Result<Performed, StoreError> {
-    if let Some(refusal) = tables.admit_epoch(fence.epoch)? {
+    if let Some(refusal) = tables.admit_epoch(fence.epoch, fence.incarnation)? {
         return Ok(Err(refusal));
     }
     for &shard in &fence.shards {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::Method;
 
+use super::identity::Identity;
 use super::meilisearch::Meilisearch;
 use super::operations::{MiroirNode, PeerError, Stamped, Writer};
 use crate::router::{KeyLocks, NodeKind};
 use crate::wire::message::{
-    ChangeLog, Entries, EntriesRequest, FenceRequest, Fingerprint, Page, PageRequest, PurgeRequest,
-    TaskSummary, Tombstone,
+    ChangeLog, Entries, EntriesRequest, EpochAnswer, FenceRequest, Fingerprint, Page, PageRequest,
+    PurgeRequest, TaskSummary, Tombstone,
 };
 
 /// A storage node.
@@ -38,9 +39,12 @@ impl Peer {
         kind: NodeKind,
         key: Option<&str>,
         locks: Arc<KeyLocks>,
+        identity: Arc<Identity>,
     ) -> Self {
         let node = match kind {
-            NodeKind::Miroir => Node::Miroir(MiroirNode::new(name.clone(), address, timeout)),
+            NodeKind::Miroir => {
+                Node::Miroir(MiroirNode::new(name.clone(), address, timeout, identity))
+            }
             NodeKind::Meilisearch => {
                 Node::Meilisearch(Meilisearch::new(name.clone(), address, timeout, key, locks))
             }
@@ -94,6 +98,23 @@ impl Peer {
         }
     }
 
+    /// Removes documents without a trace: what a planted bug does in place of [`Self::bury`].
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) async fn erase(
+        &self,
+        index: &str,
+        tombstones: Vec<Tombstone>,
+        writer: Writer,
+    ) -> Result<TaskSummary, PeerError> {
+        match &self.node {
+            Node::Miroir(node) => {
+                let ids: Vec<String> = tombstones.into_iter().map(|t| t.id).collect();
+                node.erase(index, &ids, writer).await
+            }
+            Node::Meilisearch(node) => node.bury(index, tombstones).await,
+        }
+    }
+
     /// Applies documents and tombstones with the stamps they carry; whatever is older than what the node holds is
     /// ignored. Answers how many were applied. The caller must not hold the keys' locks.
     pub(crate) async fn carry(
@@ -127,6 +148,14 @@ impl Peer {
         match &self.node {
             Node::Miroir(node) => node.fence(fence).await,
             Node::Meilisearch(node) => node.settle(&fence.index).await.map(|()| 0),
+        }
+    }
+
+    /// Asks which router the node takes orders from. A Meilisearch takes them from anybody: `None`.
+    pub(crate) async fn epoch(&self) -> Result<Option<EpochAnswer>, PeerError> {
+        match &self.node {
+            Node::Miroir(node) => node.epoch().await.map(Some),
+            Node::Meilisearch(_) => Ok(None),
         }
     }
 

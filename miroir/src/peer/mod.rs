@@ -2,9 +2,11 @@
 
 mod dispatch;
 mod http;
+mod identity;
 mod meilisearch;
 mod operations;
 
 pub(crate) use dispatch::Peer;
 pub(crate) use http::{HttpClient, Request};
+pub(crate) use identity::Identity;
 pub(crate) use operations::{Failure, PeerError, Stamped, Writer};

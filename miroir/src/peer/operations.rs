@@ -1,6 +1,7 @@
 //! The API of Miroir's own nodes as typed calls.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -10,12 +11,14 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::http::{CallError, HttpClient, Request, Response};
+use super::identity::Identity;
 use crate::wire::document::Document;
 use crate::wire::error::ErrorBody;
 use crate::wire::message::{
-    ChangeLog, DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, Entries, EntriesRequest,
-    ExpireRequest, FenceRequest, Fenced, Fingerprint, ORIGIN_HEADER, Origin, Page, PageRequest,
-    PurgeRequest, RETURN_HEADER, Removed, TERM_HEADER, TaskSummary, Tombstone, shard_filter,
+    ChangeLog, DeleteBatchBody, DeleteByFilter, EPOCH_HEADER, Entries, EntriesRequest, EpochAnswer,
+    ExpireRequest, FenceRequest, Fenced, Fingerprint, INCARNATION_HEADER, ORIGIN_HEADER, Origin,
+    Page, PageRequest, PurgeRequest, RETURN_HEADER, Removed, TERM_HEADER, TaskSummary, Tombstone,
+    shard_filter,
 };
 
 /// One of Miroir's own storage nodes.
@@ -23,6 +26,7 @@ pub(super) struct MiroirNode {
     name: String,
     http: HttpClient,
     timeout: Duration,
+    identity: Arc<Identity>,
 }
 
 /// Why a call failed.
@@ -58,10 +62,9 @@ pub(crate) struct Failure {
     pub(crate) cause: String,
 }
 
-/// Who writes: the fencing values each write carries, and its origin.
+/// Who writes: the term each write carries beside the router's epoch, and its origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writer {
-    pub(crate) epoch: u64,
     pub(crate) term: u64,
     pub(crate) origin: Origin,
 }
@@ -99,11 +102,17 @@ impl PeerError {
 
 impl MiroirNode {
     /// A node at an address; no call lasts longer than `timeout`.
-    pub(super) fn new(name: String, address: SocketAddr, timeout: Duration) -> Self {
+    pub(super) fn new(
+        name: String,
+        address: SocketAddr,
+        timeout: Duration,
+        identity: Arc<Identity>,
+    ) -> Self {
         MiroirNode {
             name,
             http: HttpClient::new(address),
             timeout,
+            identity,
         }
     }
 
@@ -150,6 +159,19 @@ impl MiroirNode {
             body,
         )
         .await
+    }
+
+    /// Removes documents without a trace: what a planted bug does in place of [`Self::bury`].
+    #[cfg(feature = "planted-bugs")]
+    pub(super) async fn erase(
+        &self,
+        index: &str,
+        ids: &[String],
+        writer: Writer,
+    ) -> Result<TaskSummary, PeerError> {
+        let path = format!("/indexes/{index}/documents/delete-batch");
+        self.request(Method::POST, &path, &writer.headers(), encode(&ids))
+            .await
     }
 
     /// Applies documents and tombstones with the stamps they carry; whatever is older than what the node holds is
@@ -240,6 +262,12 @@ impl MiroirNode {
         self.request(Method::GET, &path, &[], Bytes::new()).await
     }
 
+    /// Asks which router the node takes orders from, and what the highest stamp is that it has seen.
+    pub(super) async fn epoch(&self) -> Result<EpochAnswer, PeerError> {
+        self.request(Method::GET, "/_miroir/epoch", &[], Bytes::new())
+            .await
+    }
+
     /// Reads documents and tombstones.
     pub(super) async fn page(&self, index: &str, request: &PageRequest) -> Result<Page, PeerError> {
         self.request(
@@ -297,10 +325,23 @@ impl MiroirNode {
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
     ) -> Result<T, PeerError> {
+        let mut all = Vec::with_capacity(headers.len() + 2);
+        let number = HeaderValue::from;
+        all.extend([
+            (
+                HeaderName::from_static(EPOCH_HEADER),
+                number(self.identity.epoch()),
+            ),
+            (
+                HeaderName::from_static(INCARNATION_HEADER),
+                number(self.identity.incarnation),
+            ),
+        ]);
+        all.extend_from_slice(headers);
         let request = Request {
             method,
             path,
-            headers,
+            headers: &all,
             body,
         };
         let lost = |error| PeerError::Call {
@@ -310,7 +351,11 @@ impl MiroirNode {
         let Response { status, body } =
             self.http.call(request, self.timeout).await.map_err(lost)?;
         if !status.is_success() {
-            return Err(refusal(&self.name, status, &body));
+            let refusal = refusal(&self.name, status, &body);
+            if matches!(&refusal, PeerError::Answer { code, .. } if code == "stale_epoch") {
+                self.identity.refused(&self.name);
+            }
+            return Err(refusal);
         }
         serde_json::from_slice(&body).map_err(|e| lost(CallError::Broken(e.to_string())))
     }
@@ -318,16 +363,10 @@ impl MiroirNode {
 
 impl Writer {
     fn headers(self) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = vec![
-            (
-                HeaderName::from_static(EPOCH_HEADER),
-                HeaderValue::from(self.epoch),
-            ),
-            (
-                HeaderName::from_static(TERM_HEADER),
-                HeaderValue::from(self.term),
-            ),
-        ];
+        let mut headers = vec![(
+            HeaderName::from_static(TERM_HEADER),
+            HeaderValue::from(self.term),
+        )];
         if let Some(origin) = self.origin.header() {
             headers.push((
                 HeaderName::from_static(ORIGIN_HEADER),

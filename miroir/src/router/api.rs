@@ -1,11 +1,12 @@
 //! The router's client API: Meilisearch's documents routes for one index.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::read;
-use super::write::{Item, Kind, write};
+use super::write::{Item, Kind, Written, write};
 use crate::wire::document::{Document, EXPIRES, document_id, internal_field, parse_id};
-use crate::wire::error::{ApiError, Outcome};
+use crate::wire::error::{ApiError, DEGRADED_HEADER, Outcome};
 use crate::wire::message::{DeleteBatch, PageRequest, TaskSummary, parse_body};
 
 type Body = Result<Bytes, BytesRejection>;
@@ -122,12 +123,11 @@ async fn get_one(
 ) -> Result<Response, ApiError> {
     check_index(&cluster, &index)?;
     let id = parse_id(&Value::String(id))?;
-    let found = read::by_ids(&cluster, std::slice::from_ref(&id))
-        .await?
-        .pop();
-    found.map(|d| Json(d).into_response()).ok_or_else(|| {
+    let (mut found, degraded) = read::by_ids(&cluster, std::slice::from_ref(&id)).await?;
+    let document = found.pop().ok_or_else(|| {
         ApiError::not_found("document_not_found", format!("document `{id}` not found"))
-    })
+    })?;
+    Ok(marked(Json(document).into_response(), &degraded))
 }
 
 async fn fetch(
@@ -141,12 +141,10 @@ async fn fetch(
         .ids
         .ok_or_else(|| ApiError::bad_request("bad_request", "the router reads by `ids` only"))?;
     let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
-    let results = read::by_ids(&cluster, &ids).await?;
+    let (results, degraded) = read::by_ids(&cluster, &ids).await?;
     let total = results.len();
-    Ok(
-        Json(json!({"results": results, "offset": 0, "limit": ids.len(), "total": total}))
-            .into_response(),
-    )
+    let page = json!({"results": results, "offset": 0, "limit": ids.len(), "total": total});
+    Ok(marked(Json(page).into_response(), &degraded))
 }
 
 fn documents(cluster: &Cluster, index: &str, body: Body) -> Result<Vec<Item>, ApiError> {
@@ -173,9 +171,9 @@ fn documents(cluster: &Cluster, index: &str, body: Body) -> Result<Vec<Item>, Ap
         .collect()
 }
 
-fn accepted(cluster: &Cluster, task: u64, kind: &str) -> Result<Response, ApiError> {
+fn accepted(cluster: &Cluster, written: Written, kind: &str) -> Result<Response, ApiError> {
     let task = TaskSummary {
-        task_uid: task,
+        task_uid: written.stamp,
         index_uid: cluster.config.index.clone(),
         status: "succeeded".to_owned(),
         kind: kind.to_owned(),
@@ -187,7 +185,21 @@ fn accepted(cluster: &Cluster, task: u64, kind: &str) -> Result<Response, ApiErr
         documents: Vec::new(),
         origin: None,
     };
-    Ok((StatusCode::ACCEPTED, Json(task)).into_response())
+    let answer = (StatusCode::ACCEPTED, Json(task)).into_response();
+    Ok(marked(answer, &written.degraded))
+}
+
+/// Says which owners were not reached, though enough were.
+fn marked(mut answer: Response, degraded: &BTreeSet<String>) -> Response {
+    if degraded.is_empty() {
+        return answer;
+    }
+    let names: Vec<&str> = degraded.iter().map(String::as_str).collect();
+    // Names that do not fit into a header are not worth failing a write for.
+    if let Ok(value) = HeaderValue::from_str(&names.join(",")) {
+        answer.headers_mut().insert(DEGRADED_HEADER, value);
+    }
+    answer
 }
 
 fn check_index(cluster: &Cluster, index: &str) -> Result<(), ApiError> {

@@ -18,17 +18,16 @@ use crate::audit::Audit;
 use crate::changes::FeedCounts;
 use crate::coordinator::{Coordinator, Phase, State, StateStore};
 use crate::log;
-use crate::peer::{Peer, Writer};
+use crate::peer::{Identity, Peer, Writer};
+use crate::wire::error::ApiError;
 use crate::wire::message::{FenceRequest, Origin};
-
-/// How long start-up waits for nodes to learn of the new epoch. Those missed learn it with the first write.
-const REGISTRATION: Duration = Duration::from_secs(2);
 
 /// The nodes by name.
 pub(crate) struct Peers {
     by_name: RwLock<BTreeMap<String, Arc<Peer>>>,
     timeout: Duration,
     locks: Arc<KeyLocks>,
+    identity: Arc<Identity>,
 }
 
 impl Peers {
@@ -42,17 +41,7 @@ impl Peers {
         )
     }
 
-    /// All nodes.
-    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
-        self.by_name
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    /// Adds a node.
+    /// Adds a node. Nodes that are forgotten later stay here: somebody may still be talking to them.
     pub(crate) fn add(&self, member: &Member) -> Result<(), String> {
         let peer = Peer::new(
             member.name.clone(),
@@ -61,6 +50,7 @@ impl Peers {
             member.kind,
             member.key.as_deref(),
             Arc::clone(&self.locks),
+            Arc::clone(&self.identity),
         );
         self.by_name
             .write()
@@ -73,8 +63,8 @@ impl Peers {
 /// Everything the router's parts share.
 pub(crate) struct Cluster {
     pub(crate) config: Config,
-    /// Number of this incarnation of the router.
-    pub(crate) epoch: u64,
+    /// This incarnation of the router.
+    pub(crate) identity: Arc<Identity>,
     /// Phase of the last migration when this incarnation began.
     pub(crate) recovered_phase: Option<Phase>,
     pub(crate) state: StateStore,
@@ -92,10 +82,11 @@ pub(crate) struct Cluster {
     #[cfg(feature = "planted-bugs")]
     pub(crate) failed_on_new: std::sync::Mutex<Vec<(u32, String)>>,
     ready: AtomicBool,
+    stopping: AtomicBool,
 }
 
 impl Cluster {
-    /// Opens the persisted state, begins a new epoch, and restores routing as it was.
+    /// Opens the persisted state and restores routing as it was. The epoch is still to be registered.
     pub(crate) fn open(config: Config) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.data_dir).with_context(|| {
             format!(
@@ -114,16 +105,14 @@ impl Cluster {
             "shards = {}, but the data directory was made with {persisted}",
             config.shards
         );
-        let epoch = state.update(|s| {
-            s.epoch += 1;
-            s.term += 1;
-            s.epoch
-        })?;
+        state.update(|s| s.term += 1)?;
+        let identity = Arc::new(Identity::new());
         let locks = Arc::new(KeyLocks::new());
         let peers = Peers {
             by_name: RwLock::default(),
             timeout: config.node_timeout(),
             locks: Arc::clone(&locks),
+            identity: Arc::clone(&identity),
         };
         let mut members = state.read(|s| s.nodes.clone());
         for member in &mut members {
@@ -143,7 +132,7 @@ impl Cluster {
         let table = Table::new(state.read(|s| Route::of(s, &peers)));
         let audit = Audit::open(config.audit_log.as_deref())?;
         Ok(Cluster {
-            epoch,
+            identity,
             recovered_phase: state.read(|s| s.migrations.last().map(|m| m.phase)),
             hlc: Hlc::new(state.reserved_stamps()),
             locks,
@@ -155,6 +144,7 @@ impl Cluster {
             #[cfg(feature = "planted-bugs")]
             failed_on_new: std::sync::Mutex::default(),
             ready: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             state,
             peers,
             table,
@@ -163,15 +153,17 @@ impl Cluster {
         })
     }
 
-    /// Acknowledgements that make a write durable: `floor(RF / 2) + 1`.
-    pub(crate) fn quorum(&self) -> usize {
-        self.config.replication_factor / 2 + 1
+    /// All nodes of the topology, owners or not.
+    pub(crate) fn known_nodes(&self) -> Vec<Arc<Peer>> {
+        let names: Vec<String> = self
+            .state
+            .read(|s| s.nodes.iter().map(|n| n.name.clone()).collect());
+        names.iter().map(|n| self.peers.get(n)).collect()
     }
 
     /// What writes of the coordinator carry now.
     pub(crate) fn writer(&self) -> Writer {
         Writer {
-            epoch: self.epoch,
             term: self.table.current().term,
             origin: Origin::Copy,
         }
@@ -180,41 +172,58 @@ impl Cluster {
     /// Brings routing in line with the persisted state.
     pub(crate) fn reroute(&self) {
         self.table
-            .switch(self.state.read(|s| Route::of(s, &self.peers)));
+            .switch(|| self.state.read(|s| Route::of(s, &self.peers)));
     }
 
-    /// A fence for these shards against everything admitted before now.
-    pub(crate) fn fence(&self, shards: Vec<u32>) -> FenceRequest {
+    /// A fence for these shards against everything admitted before a term.
+    pub(crate) fn fence(&self, shards: Vec<u32>, term: u64) -> FenceRequest {
         FenceRequest {
-            epoch: self.epoch,
+            epoch: self.identity.epoch(),
+            incarnation: self.identity.incarnation,
             index: self.config.index.clone(),
             shards,
-            term: self.table.current().term,
+            term,
         }
     }
 
-    /// Tells all nodes that older incarnations of the router are gone, and learns the highest stamp they were given.
-    pub(crate) async fn register_with_nodes(self: &Arc<Self>) {
-        let mut calls = tokio::task::JoinSet::new();
-        for peer in self.peers.all() {
-            let fence = self.fence(Vec::new());
-            calls.spawn(async move {
-                (
-                    peer.name.clone(),
-                    tokio::time::timeout(REGISTRATION, peer.fence(&fence)).await,
-                )
-            });
+    /// Refuses requests while the router recovers, after a newer one has taken over, and at the end.
+    pub(crate) fn check_serving(&self) -> Result<(), ApiError> {
+        if self.identity.is_superseded() {
+            return Err(ApiError::unavailable(
+                "superseded",
+                "a newer router has taken over: this one does not act any more",
+            ));
         }
-        while let Some(Ok((name, answer))) = calls.join_next().await {
-            if let Ok(Ok(stamp)) = answer {
-                self.hlc.observe(stamp);
-            } else {
-                log::warn(&format!(
-                    "node {name} does not know of epoch {} yet: it could not be reached",
-                    self.epoch
-                ));
-            }
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(ApiError::unavailable(
+                "shutting_down",
+                "the router is shutting down",
+            ));
         }
+        if self.is_ready() {
+            Ok(())
+        } else {
+            Err(ApiError::unavailable(
+                "recovering",
+                "the router is still recovering",
+            ))
+        }
+    }
+
+    /// Lets waiting writes see that they are refused from now on.
+    pub(crate) fn stop_serving(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.table.wake();
+    }
+
+    /// Keeps keys whose write failed on NEW, for the planted bug.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn remember_failed(&self, keys: impl Iterator<Item = (u32, String)>) {
+        let mut failed = self
+            .failed_on_new
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        failed.extend(keys);
     }
 
     /// Waits until all writes have settled on every target, so that their audit records are complete.

@@ -42,12 +42,35 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// `http://IP:PORT`.
     pub(crate) url: String,
+    /// The replica group it belongs to.
+    #[serde(default = "default_group")]
+    pub(crate) group: String,
     /// What runs there.
     #[serde(default)]
     pub(crate) kind: NodeKind,
     /// The API key of a Meilisearch that wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
+}
+
+/// A replica group: its nodes together hold every shard, each `replication_factor` times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    /// Unique name.
+    pub(crate) name: String,
+    /// Owners per shard in this group.
+    pub(crate) replication_factor: usize,
+}
+
+/// What becomes of writes that do not settle while a migration drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StuckWrites {
+    /// They are marked failed when the drain times out.
+    Fail,
+    /// The drain waits until the operator marks them failed, or gives the migration up.
+    Operator,
 }
 
 /// What runs in a storage node's place.
@@ -116,9 +139,12 @@ pub(crate) struct Config {
     /// Number of shards; fixed at the first start.
     #[serde(default = "default_shards")]
     pub(crate) shards: u32,
-    /// Owners per shard.
+    /// Owners per shard in each group that `groups` does not name.
     #[serde(default = "default_replication_factor")]
     pub(crate) replication_factor: usize,
+    /// Groups with a replication factor of their own.
+    #[serde(default)]
+    pub(crate) groups: Vec<Group>,
     /// Initial nodes; later ones join through the API.
     pub(crate) nodes: Vec<Member>,
     /// Where to record dual writes and copied pages.
@@ -126,6 +152,12 @@ pub(crate) struct Config {
     /// Client writes under way at most; more are refused.
     #[serde(default = "default_max_writes")]
     pub(crate) max_writes: usize,
+    /// Largest request body accepted, in bytes.
+    #[serde(default = "default_max_body_bytes")]
+    pub(crate) max_body_bytes: usize,
+    /// How long open requests may go on after a signal to end, in milliseconds.
+    #[serde(default = "default_shutdown_grace_ms")]
+    pub(crate) shutdown_grace_ms: u64,
     /// Anti-entropy.
     #[serde(default)]
     pub(crate) anti_entropy: AntiEntropy,
@@ -185,8 +217,10 @@ pub(crate) struct MigrationConfig {
     pub(crate) page_size: usize,
     /// Pause between copied pages.
     pub(crate) page_pause_ms: u64,
-    /// How long the drain waits before it gives up on stuck writes.
+    /// How long the drain waits before it takes writes for stuck.
     pub(crate) drain_timeout_ms: u64,
+    /// What becomes of stuck writes.
+    pub(crate) stuck_writes: StuckWrites,
     /// How long preparations, fences and the delta pass are retried before the migration fails.
     pub(crate) delta_timeout_ms: u64,
     /// Each phase lasts at least this long.
@@ -221,6 +255,7 @@ impl Default for MigrationConfig {
             page_size: 1000,
             page_pause_ms: 0,
             drain_timeout_ms: 30_000,
+            stuck_writes: StuckWrites::Operator,
             delta_timeout_ms: 60_000,
             phase_settle_ms: 0,
             write_wait_ms: 10_000,
@@ -246,6 +281,18 @@ fn default_max_writes() -> usize {
     4096
 }
 
+fn default_max_body_bytes() -> usize {
+    100 << 20
+}
+
+fn default_shutdown_grace_ms() -> u64 {
+    10_000
+}
+
+fn default_group() -> String {
+    "g0".to_owned()
+}
+
 impl Config {
     /// Reads the file.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -263,12 +310,14 @@ impl Config {
         if self.shards == 0 || self.shards > 65_536 {
             return invalid(format!("shards = {}: 1 to 65536 are possible", self.shards));
         }
-        if self.replication_factor == 0 || self.replication_factor > self.nodes.len() {
-            return invalid(format!(
-                "replication_factor = {} with {} nodes",
-                self.replication_factor,
-                self.nodes.len()
-            ));
+        for group in self.all_groups() {
+            let (factor, name) = (group.replication_factor, &group.name);
+            let count = self.nodes.iter().filter(|n| n.group == *name).count();
+            if factor == 0 || factor > count {
+                return invalid(format!(
+                    "replication_factor = {factor} with {count} nodes in group `{name}`"
+                ));
+            }
         }
         if self.migration.page_size == 0 || self.max_writes == 0 {
             return invalid("migration.page_size and max_writes must be at least 1".to_owned());
@@ -299,6 +348,20 @@ impl Config {
             );
         }
         Ok(warnings)
+    }
+
+    /// Every group that a node is in or that is named, each once.
+    pub(crate) fn all_groups(&self) -> Vec<Group> {
+        let mut groups = self.groups.clone();
+        for node in &self.nodes {
+            if groups.iter().all(|g| g.name != node.group) {
+                groups.push(Group {
+                    name: node.group.clone(),
+                    replication_factor: self.replication_factor,
+                });
+            }
+        }
+        groups
     }
 
     /// Longest duration of a request to a node.
@@ -385,6 +448,15 @@ mod tests {
             .validate()
             .unwrap();
         assert!(warnings[0].contains("only safety"));
+    }
+
+    #[test]
+    fn every_group_needs_as_many_nodes_as_it_keeps_copies() {
+        let two = "groups = [{ name = 'g0', replication_factor = 2 }]";
+        let error = parse(two).unwrap().validate().unwrap_err().to_string();
+        assert_eq!(error, "replication_factor = 2 with 1 nodes in group `g0`");
+        let nobody = "groups = [{ name = 'g1', replication_factor = 1 }]";
+        assert!(parse(nobody).unwrap().validate().is_err());
     }
 
     #[test]

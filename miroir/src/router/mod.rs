@@ -5,12 +5,14 @@ mod api;
 mod cluster;
 mod config;
 mod hlc;
-mod inflight;
 mod key_locks;
 mod part;
 mod read;
 mod status;
+mod stuck;
 mod table;
+mod takeover;
+mod underway;
 mod waits;
 mod write;
 
@@ -21,14 +23,14 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use config::{Config, Member, NodeKind, UNSAFE_CUTOVER, address_of, check_safety};
+pub(crate) use config::{
+    Config, Group, Member, NodeKind, StuckWrites, UNSAFE_CUTOVER, address_of, check_safety,
+};
 pub(crate) use key_locks::KeyLocks;
+pub(crate) use takeover::confirm;
 
 use crate::wire::serve;
 use crate::{anti_entropy, changes, coordinator, log};
-
-/// Largest request body accepted from clients.
-const MAX_BODY_BYTES: usize = 100 << 20;
 
 /// Options of `miroir router`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +64,12 @@ pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
         .merge(anti_entropy::routes(Arc::clone(&cluster)))
         .merge(changes::routes(Arc::clone(&cluster)));
     let recovering = tokio::spawn(recover(Arc::clone(&cluster)));
-    let served = serve::serve(listener, app, MAX_BODY_BYTES).await;
+    let limits = serve::Limits {
+        max_body_bytes: cluster.config.max_body_bytes,
+        grace: Duration::from_millis(cluster.config.shutdown_grace_ms),
+    };
+    let stopping = Arc::clone(&cluster);
+    let served = serve::serve(listener, app, limits, move || stopping.stop_serving()).await;
     recovering.abort();
     cluster.coordinator.stop().await;
     cluster.settle_writes().await;
@@ -70,13 +77,18 @@ pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
     served
 }
 
-/// Makes the cluster ready: routing is as persisted already; registers with the nodes, then resumes the migration.
+/// Makes the cluster ready: routing is as persisted already; registers with the nodes, then resumes migrations.
 async fn recover(cluster: Arc<Cluster>) {
-    cluster.register_with_nodes().await;
-    let recovered = cluster
-        .state
-        .read(|s| s.migrations.last().map(|m| (m.id, m.phase, m.is_open())));
-    if let Some((id, phase, open)) = recovered {
+    takeover::register(&cluster).await;
+    let recovered = cluster.state.read(|s| {
+        let open = s.migrations.iter().filter(|m| m.is_open());
+        let mut recovered: Vec<_> = open.map(|m| (m.id, m.phase, true)).collect();
+        if recovered.is_empty() {
+            recovered.extend(s.migrations.last().map(|m| (m.id, m.phase, false)));
+        }
+        recovered
+    });
+    for (id, phase, open) in recovered {
         log::event(
             "recovered",
             &[("phase", json!(phase)), ("migration", json!(id))],
@@ -86,16 +98,26 @@ async fn recover(cluster: Arc<Cluster>) {
         }
     }
     cluster.set_ready();
-    log::event("ready", &[("epoch", json!(cluster.epoch))]);
+    log::event("ready", &[("epoch", json!(cluster.identity.epoch()))]);
     let maintain_hlc = async {
         loop {
             cluster.hlc.extend(&cluster.state);
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    tokio::join!(
-        maintain_hlc,
-        anti_entropy::run_by_schedule(&cluster),
-        anti_entropy::sweep_expired(&cluster),
-    );
+    let working = async {
+        tokio::join!(
+            maintain_hlc,
+            anti_entropy::run_by_schedule(&cluster),
+            anti_entropy::sweep_expired(&cluster),
+            takeover::watch(&cluster)
+        )
+    };
+    tokio::select! {
+        _ = working => {}
+        () = cluster.identity.superseded() => {
+            cluster.table.wake();
+            cluster.coordinator.stop().await;
+        }
+    }
 }

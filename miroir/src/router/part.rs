@@ -1,19 +1,25 @@
-//! The part of a write that goes to one set of nodes: owners, and NEW while the shard is moving.
+//! The part of a write that goes to one set of nodes: owners in all groups, and NEW while the shards are moving.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::Method;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use super::cluster::Cluster;
-use super::inflight::Guard;
-use super::table::Route;
+use super::table::{Class, Route};
+use super::underway::{Entry, Guard};
 use super::write::Kind;
 use crate::audit::DualWrite;
 use crate::peer::{Failure, Peer, Writer};
 use crate::wire::document::Document;
 use crate::wire::message::{Origin, TaskSummary, Tombstone};
+
+/// How long an acknowledged write waits for the other owners before it is answered as degraded.
+const STRAGGLERS: Duration = Duration::from_millis(100);
 
 /// One document, stamped.
 pub(crate) struct Stamped {
@@ -31,6 +37,8 @@ pub(crate) struct Part {
     pub(crate) kind: Kind,
     pub(crate) items: Vec<Stamped>,
     pub(crate) route: Arc<Route>,
+    /// Number of the class that all items' shards are in.
+    pub(crate) class: usize,
 }
 
 /// How a part ended.
@@ -39,64 +47,55 @@ pub(crate) struct PartEnd {
     /// No target applied it.
     pub(crate) certainly_none: bool,
     pub(crate) causes: Vec<String>,
+    /// Owners, as `group/node`, that have not acknowledged.
+    pub(crate) degraded: Vec<String>,
 }
 
-/// A write's place in the counts, its permit, and locks of its keys: dropped when every target of every part has settled.
+/// A write's place among those under way, its permit, and locks of its keys: dropped when every target of every part
+/// has settled.
 pub(crate) type Hold = Arc<(Guard, OwnedSemaphorePermit, Vec<OwnedMutexGuard<()>>)>;
 
+/// A node that a part goes to.
+struct Target {
+    peer: Arc<Peer>,
+    /// Index of its group; `None` for NEW.
+    group: Option<usize>,
+    answer: Option<Answer>,
+}
+
 impl Part {
-    /// Sends to all targets; ends when the owners have settled, and NEW too if they failed.
+    fn class(&self) -> &Class {
+        self.route.class(self.class)
+    }
+
+    /// Sends to all targets; ends when the verdict is certain. What is still open then settles by itself.
     pub(crate) async fn send(self, cluster: &Arc<Cluster>, hold: Hold) -> PartEnd {
-        let shard = self.items[0].shard;
-        let moving = self
-            .route
-            .moving(shard)
-            .map(|m| (m.migration, Arc::clone(&m.to)));
-        let owners = self.route.owners[shard as usize].clone();
-        let writer = Writer {
-            epoch: cluster.epoch,
-            term: self.route.term,
-            origin: Origin::Client,
-        };
         let part = Arc::new(self);
         let body = part.body();
-        let Some((migration, to)) = moving else {
-            let answers = part
-                .ask_owners(cluster, &owners, &body, writer, false)
+        if let Some(owner) = part.class().sole_owner()
+            && part.class().moving.is_none()
+        {
+            let answer = part
+                .ask_owner(cluster, owner, &body, false, &hold.0.entry)
                 .await;
-            return end(cluster, &owners, &answers, None);
-        };
-        // A merge must not be repeated by NEW on what it happens to hold: NEW gets the merged documents, after OLD.
-        let sequential = part.kind == Kind::Merge;
-        let early = (!sequential).then(|| {
-            let (part, cluster, to, body) = (
-                Arc::clone(&part),
-                Arc::clone(cluster),
-                Arc::clone(&to),
-                body.clone(),
+            return end(
+                &part,
+                &[Target {
+                    peer: Arc::clone(owner),
+                    group: Some(0),
+                    answer: Some(answer),
+                }],
             );
-            tokio::spawn(async move { part.ask(&cluster, &to, &body, writer, false).await })
-        });
-        let answers = part
-            .ask_owners(cluster, &owners, &body, writer, sequential)
-            .await;
-        let acknowledged = answers.iter().filter(|a| a.is_ok()).count() >= cluster.quorum();
-        let settled = settle_new(
-            Arc::clone(&part),
-            Arc::clone(cluster),
-            to,
-            migration,
-            answers.clone(),
-            early,
-            writer,
-            hold,
-        );
-        if acknowledged {
-            tokio::spawn(settled);
-            return end(cluster, &owners, &answers, None);
         }
-        let new = settled.await;
-        end(cluster, &owners, &answers, Some(&new))
+        let mut asking = Asking::begin(part, Arc::clone(cluster), body, hold);
+        asking.until_decided().await;
+        let end = end(&asking.part, &asking.targets);
+        if asking.open.is_empty() && asking.merges_left.is_empty() {
+            asking.record();
+        } else {
+            tokio::spawn(asking.settle());
+        }
+        end
     }
 
     fn body(&self) -> Bytes {
@@ -104,39 +103,7 @@ impl Part {
             return Bytes::new();
         }
         let documents: Vec<&Document> = self.items.iter().map(|i| &i.document).collect();
-        Bytes::from(serde_json::to_vec(&documents).expect("documents have string keys only"))
-    }
-
-    async fn ask_owners(
-        self: &Arc<Self>,
-        cluster: &Arc<Cluster>,
-        owners: &[Arc<Peer>],
-        body: &Bytes,
-        writer: Writer,
-        want: bool,
-    ) -> Vec<Answer> {
-        if let [owner] = owners {
-            return vec![self.ask_owner(cluster, owner, body, writer, want).await];
-        }
-        let tasks: Vec<_> = owners
-            .iter()
-            .map(|owner| {
-                let (part, cluster, owner, body) = (
-                    Arc::clone(self),
-                    Arc::clone(cluster),
-                    Arc::clone(owner),
-                    body.clone(),
-                );
-                tokio::spawn(
-                    async move { part.ask_owner(&cluster, &owner, &body, writer, want).await },
-                )
-            })
-            .collect();
-        let mut answers = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            answers.push(task.await.unwrap_or_else(|_| Err(unknown("internal"))));
-        }
-        answers
+        encode(&documents)
     }
 
     /// One request to an owner. Writes to the same document go one after the other, so an owner that holds something
@@ -146,10 +113,10 @@ impl Part {
         cluster: &Cluster,
         owner: &Peer,
         body: &Bytes,
-        writer: Writer,
         want: bool,
+        entry: &Entry,
     ) -> Answer {
-        let task = self.ask(cluster, owner, body, writer, want).await?;
+        let task = self.ask(cluster, owner, body, want, entry).await?;
         #[cfg(feature = "planted-bugs")]
         if crate::planted::planted(crate::planted::Bug::WallClock) {
             return Ok(task);
@@ -164,18 +131,27 @@ impl Part {
         })
     }
 
-    /// One request to one node. A drain that has run out of time gives up on it.
+    /// One request to one node. It is given up when the write is marked failed.
     async fn ask(
         &self,
         cluster: &Cluster,
         peer: &Peer,
         body: &Bytes,
-        writer: Writer,
         want: bool,
+        entry: &Entry,
     ) -> Answer {
         let index = &cluster.config.index;
+        let writer = Writer {
+            term: self.route.term,
+            origin: Origin::Client,
+        };
         let call = async {
-            match self.kind {
+            let answer = match self.kind {
+                #[cfg(feature = "planted-bugs")]
+                Kind::Delete if self.is_deleted_without_trace() => {
+                    peer.erase(index, self.tombstones(), writer).await
+                }
+                Kind::Delete => peer.bury(index, self.tombstones(), writer).await,
                 Kind::Replace => {
                     peer.write(index, Method::POST, body.clone(), writer, want)
                         .await
@@ -184,105 +160,265 @@ impl Part {
                     peer.write(index, Method::PUT, body.clone(), writer, want)
                         .await
                 }
-                Kind::Delete => peer.bury(index, self.tombstones(), writer).await,
-            }
-            .map_err(|e| e.failure())
+            };
+            answer.map_err(|e| e.failure())
         };
-        if self.route.moving(self.items[0].shard).is_none() {
-            return call.await;
-        }
         tokio::select! {
             answer = call => answer,
-            () = cluster.table.abandon.notified() => Err(unknown("abandoned")),
+            () = entry.given_up() => Err(unknown("abandoned")),
         }
     }
 
     fn tombstones(&self) -> Vec<Tombstone> {
-        self.items
-            .iter()
-            .map(|i| Tombstone {
-                id: i.id.clone(),
-                stamp: i.stamp,
-                shard: Some(i.shard),
-            })
-            .collect()
+        let buried = |item: &Stamped| Tombstone {
+            id: item.id.clone(),
+            stamp: item.stamp,
+            shard: Some(item.shard),
+        };
+        self.items.iter().map(buried).collect()
+    }
+
+    /// The planted bug: deletes during the dual write go to OLD only, and leave no tombstone there.
+    #[cfg(feature = "planted-bugs")]
+    fn is_deleted_without_trace(&self) -> bool {
+        self.class().moving.is_some()
+            && crate::planted::planted(crate::planted::Bug::DeleteNotToNew)
     }
 }
 
-/// Waits for NEW (sends to it first, for merges), and records the dual write.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the pieces of one write, moved into its own task"
-)]
-async fn settle_new(
+/// The requests of one part.
+struct Asking {
     part: Arc<Part>,
     cluster: Arc<Cluster>,
-    to: Arc<Peer>,
-    migration: u64,
-    old: Vec<Answer>,
-    early: Option<tokio::task::JoinHandle<Answer>>,
-    writer: Writer,
     hold: Hold,
-) -> Answer {
-    let new = match early {
-        Some(task) => task.await.unwrap_or_else(|_| Err(unknown("internal"))),
-        None => match old.iter().find_map(|a| a.as_ref().ok()) {
-            Some(merged) => part.copy_merged(&cluster, &to, merged, writer).await,
-            None => Err(Failure {
-                certain: true,
-                cause: "not_sent".to_owned(),
-            }),
-        },
-    };
-    #[cfg(feature = "planted-bugs")]
-    if new.is_err() {
-        let mut failed = cluster
-            .failed_on_new
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        failed.extend(part.items.iter().map(|i| (i.shard, i.id.clone())));
+    targets: Vec<Target>,
+    open: JoinSet<(usize, Answer)>,
+    /// NEW's requests that wait for the merged documents from OLD.
+    merges_left: Vec<usize>,
+}
+
+impl Asking {
+    fn begin(part: Arc<Part>, cluster: Arc<Cluster>, body: Bytes, hold: Hold) -> Self {
+        let class = part.class();
+        let owners = class
+            .groups
+            .iter()
+            .zip(0..)
+            .flat_map(|(g, n)| g.nodes.iter().map(move |peer| (peer, Some(n))));
+        let new = class
+            .moving
+            .iter()
+            .flat_map(|m| m.to.iter().map(|p| (p, None)));
+        let targets: Vec<Target> = owners
+            .chain(new)
+            .map(|(peer, group)| Target {
+                peer: Arc::clone(peer),
+                group,
+                answer: None,
+            })
+            .collect();
+        let mut asking = Asking {
+            part,
+            cluster,
+            hold,
+            targets,
+            open: JoinSet::new(),
+            merges_left: Vec::new(),
+        };
+        // A merge must not be repeated by NEW on what it happens to hold: NEW gets the merged documents, after OLD.
+        let sequential = asking.part.kind == Kind::Merge;
+        for n in 0..asking.targets.len() {
+            let is_new = asking.targets[n].group.is_none();
+            #[cfg(feature = "planted-bugs")]
+            if is_new && asking.part.kind == Kind::Delete && asking.part.is_deleted_without_trace()
+            {
+                asking.targets[n].answer = Some(Err(not_sent()));
+                continue;
+            }
+            if is_new && sequential {
+                asking.merges_left.push(n);
+            } else {
+                asking.ask(n, body.clone(), sequential);
+            }
+        }
+        asking
     }
-    if cluster.audit.is_on() {
-        let acknowledged = old.iter().filter(|a| a.is_ok()).count() >= cluster.quorum();
-        let first = old.iter().find_map(|a| a.as_ref().ok());
-        let failure = old.iter().find_map(|a| a.as_ref().err());
-        for (n, item) in part.items.iter().enumerate() {
-            cluster.audit.dual_write(&DualWrite {
-                migration,
-                id: item.id.clone(),
-                shard: item.shard,
-                stamp: item.stamp,
-                old_ok: acknowledged,
-                old_seq: first.and_then(|t| t.seq),
-                old_had: first.and_then(|t| t.had.get(n).copied()).unwrap_or(false),
-                old_failure: failure.map(|f| f.cause.clone()),
-                old_certain: failure.is_none_or(|f| f.certain),
-                new_ok: new.is_ok(),
-                new_failure: new.as_ref().err().map(|f| f.cause.clone()),
-                new_certain: new.as_ref().err().is_none_or(|f| f.certain),
-                delete: part.kind == Kind::Delete,
+
+    fn ask(&mut self, n: usize, body: Bytes, want: bool) {
+        let (part, cluster) = (Arc::clone(&self.part), Arc::clone(&self.cluster));
+        let is_new = self.targets[n].group.is_none();
+        let (peer, hold) = (Arc::clone(&self.targets[n].peer), Arc::clone(&self.hold));
+        self.open.spawn(async move {
+            let entry = &hold.0.entry;
+            let answer = if is_new {
+                part.ask(&cluster, &peer, &body, want, entry).await
+            } else {
+                part.ask_owner(&cluster, &peer, &body, want, entry).await
+            };
+            (n, answer)
+        });
+    }
+
+    /// Waits until the verdict is certain: acknowledged, and the other owners settled or late; or all settled.
+    async fn until_decided(&mut self) {
+        let mut late_at: Option<Instant> = None;
+        loop {
+            if acknowledged(self.part.class(), &self.targets) {
+                let owners_settled = self
+                    .targets
+                    .iter()
+                    .all(|t| t.group.is_none() || t.answer.is_some());
+                if owners_settled {
+                    return;
+                }
+                let late_at = *late_at.get_or_insert_with(|| Instant::now() + STRAGGLERS);
+                match timeout_at(late_at, self.next()).await {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => return,
+                }
+            } else if !self.next().await {
+                return;
+            }
+        }
+    }
+
+    /// Takes the next answer; false if there is none to come.
+    async fn next(&mut self) -> bool {
+        loop {
+            match self.open.join_next().await {
+                Some(Ok((n, answer))) => {
+                    self.targets[n].answer = Some(answer);
+                    return true;
+                }
+                Some(Err(_)) => {}
+                None if self.merges_left.is_empty() => return false,
+                None => self.send_merged(),
+            }
+        }
+    }
+
+    /// Sends NEW what OLD has made of a merge.
+    fn send_merged(&mut self) {
+        let merged = self.targets.iter().find_map(|t| match &t.answer {
+            Some(Ok(task)) => Some(encode(&task.documents.iter().flatten().collect::<Vec<_>>())),
+            _ => None,
+        });
+        for n in std::mem::take(&mut self.merges_left) {
+            let Some(body) = merged.clone() else {
+                self.targets[n].answer = Some(Err(not_sent()));
+                continue;
+            };
+            let (cluster, hold) = (Arc::clone(&self.cluster), Arc::clone(&self.hold));
+            let (peer, term) = (Arc::clone(&self.targets[n].peer), self.part.route.term);
+            self.open.spawn(async move {
+                let writer = Writer {
+                    term,
+                    origin: Origin::Client,
+                };
+                let index = &cluster.config.index;
+                let answer = tokio::select! {
+                    answer = peer.write(index, Method::POST, body, writer, false) => answer.map_err(|e| e.failure()),
+                    () = hold.0.entry.given_up() => Err(unknown("abandoned")),
+                };
+                (n, answer)
             });
         }
     }
-    drop(hold);
-    new
+
+    /// Waits for what is still open.
+    async fn settle(mut self) {
+        while self.next().await {}
+        self.record();
+    }
+
+    /// Records what became of a dual write, with every target settled.
+    fn record(self) {
+        let Some(moving) = &self.part.class().moving else {
+            return;
+        };
+        let of = |new: bool| {
+            self.targets
+                .iter()
+                .filter(move |t| t.group.is_none() == new)
+        };
+        let ok = |t: &Target| matches!(t.answer, Some(Ok(_)));
+        let new_ok = of(true).all(ok);
+        #[cfg(feature = "planted-bugs")]
+        if !new_ok {
+            self.cluster
+                .remember_failed(self.part.items.iter().map(|i| (i.shard, i.id.clone())));
+        }
+        if !self.cluster.audit.is_on() {
+            return;
+        }
+        let failure = |new: bool| of(new).find_map(failure_of);
+        let (old_failure, new_failure) = (failure(false), failure(true));
+        let first = of(false).find_map(|t| t.answer.as_ref()?.as_ref().ok());
+        let old_ok = acknowledged(self.part.class(), &self.targets);
+        for (n, item) in self.part.items.iter().enumerate() {
+            self.cluster.audit.dual_write(&DualWrite {
+                migration: moving.migration,
+                id: item.id.clone(),
+                shard: item.shard,
+                stamp: item.stamp,
+                old_ok,
+                old_seq: first.and_then(|t| t.seq),
+                old_had: first.and_then(|t| t.had.get(n).copied()).unwrap_or(false),
+                old_certain: old_failure.as_ref().is_none_or(|f| f.certain),
+                old_failure: old_failure.as_ref().map(|f| f.cause.clone()),
+                new_ok,
+                new_certain: new_failure.as_ref().is_none_or(|f| f.certain),
+                new_failure: new_failure.as_ref().map(|f| f.cause.clone()),
+                delete: self.part.kind == Kind::Delete,
+            });
+        }
+    }
 }
 
-impl Part {
-    async fn copy_merged(
-        &self,
-        cluster: &Cluster,
-        to: &Peer,
-        merged: &TaskSummary,
-        writer: Writer,
-    ) -> Answer {
-        let documents: Vec<&Document> = merged.documents.iter().flatten().collect();
-        let body =
-            Bytes::from(serde_json::to_vec(&documents).expect("documents have string keys only"));
-        tokio::select! {
-            answer = to.write(&cluster.config.index, Method::POST, body, writer, false) => answer.map_err(|e| e.failure()),
-            () = cluster.table.abandon.notified() => Err(unknown("abandoned")),
+/// Whether a quorum of some group has it.
+fn acknowledged(class: &Class, targets: &[Target]) -> bool {
+    class.groups.iter().zip(0..).any(|(group, n)| {
+        let acks = targets
+            .iter()
+            .filter(|t| t.group == Some(n) && matches!(t.answer, Some(Ok(_))))
+            .count();
+        acks >= group.quorum
+    })
+}
+
+fn failure_of(target: &Target) -> Option<Failure> {
+    match &target.answer {
+        Some(Ok(_)) => None,
+        Some(Err(failure)) => Some(failure.clone()),
+        None => Some(unknown("internal")),
+    }
+}
+
+fn end(part: &Part, targets: &[Target]) -> PartEnd {
+    let class = part.class();
+    let mut end = PartEnd {
+        acknowledged: acknowledged(class, targets),
+        certainly_none: true,
+        causes: Vec::new(),
+        degraded: Vec::new(),
+    };
+    for target in targets {
+        let failure = failure_of(target);
+        end.certainly_none &= failure.as_ref().is_some_and(|f| f.certain);
+        if let (Some(group), Some(failure)) = (target.group, failure) {
+            let name = &target.peer.name;
+            end.causes.push(format!("{name}: {}", failure.cause));
+            end.degraded
+                .push(format!("{}/{name}", class.groups[group].group));
         }
+    }
+    end
+}
+
+fn not_sent() -> Failure {
+    Failure {
+        certain: true,
+        cause: "not_sent".to_owned(),
     }
 }
 
@@ -293,27 +429,6 @@ fn unknown(cause: &str) -> Failure {
     }
 }
 
-fn end(
-    cluster: &Cluster,
-    owners: &[Arc<Peer>],
-    answers: &[Answer],
-    new: Option<&Answer>,
-) -> PartEnd {
-    let mut end = PartEnd {
-        acknowledged: false,
-        certainly_none: true,
-        causes: Vec::new(),
-    };
-    for (owner, answer) in owners.iter().zip(answers) {
-        if let Err(failure) = answer {
-            end.causes
-                .push(format!("{}: {}", owner.name, failure.cause));
-        }
-    }
-    end.acknowledged = answers.iter().filter(|a| a.is_ok()).count() >= cluster.quorum();
-    end.certainly_none = answers
-        .iter()
-        .chain(new)
-        .all(|a| a.as_ref().is_err_and(|f| f.certain));
-    end
+fn encode(documents: &[&Document]) -> Bytes {
+    Bytes::from(serde_json::to_vec(documents).expect("documents have string keys only"))
 }

@@ -1,6 +1,6 @@
 //! Client writes: admission, order, stamps, and the verdict over all parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::cluster::Cluster;
-use super::inflight::Guard;
 use super::part::{Hold, Part, PartEnd, Stamped};
+use super::read;
 use super::table::{Admission, Route};
+use super::underway::{About, Entry, Guard};
 use crate::routing::shard_of;
 use crate::wire::document::{Document, SHARD, STAMP};
 use crate::wire::error::{ApiError, Outcome};
@@ -36,22 +37,26 @@ pub(crate) struct Item {
     pub(crate) document: Document,
 }
 
-/// Carries out a write; answers with the stamp of its last document. The work goes on if the client leaves.
+/// A write that was acknowledged.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Stamp of its last document.
+    pub(crate) stamp: u64,
+    /// Owners, as `group/node`, that have not acknowledged (yet).
+    pub(crate) degraded: BTreeSet<String>,
+}
+
+/// Carries out a write. The work goes on if the client leaves.
 pub(crate) async fn write(
     cluster: &Arc<Cluster>,
     kind: Kind,
     items: Vec<Item>,
-) -> Result<u64, ApiError> {
-    let refused =
-        |code, message: &str| ApiError::unavailable(code, message).with_outcome(Outcome::None);
-    if !cluster.is_ready() {
-        return Err(refused("recovering", "the router is still recovering"));
-    }
+) -> Result<Written, ApiError> {
+    cluster
+        .check_serving()
+        .map_err(|e| e.with_outcome(Outcome::None))?;
     let Ok(permit) = Arc::clone(&cluster.permits).try_acquire_owned() else {
-        return Err(refused(
-            "too_many_requests",
-            "too many writes are under way",
-        ));
+        return Err(ApiError::too_many("too many writes are under way").with_outcome(Outcome::None));
     };
     let cluster = Arc::clone(cluster);
     let work = tokio::spawn(async move { perform(cluster, kind, items, permit).await });
@@ -65,28 +70,41 @@ async fn perform(
     kind: Kind,
     items: Vec<Item>,
     permit: OwnedSemaphorePermit,
-) -> Result<u64, ApiError> {
+) -> Result<Written, ApiError> {
     let shards: Vec<u32> = items
         .iter()
         .map(|i| shard_of(&i.id, cluster.config.shards))
         .collect();
-    let (locks, route, guard) = admit(&cluster, &items, &shards).await?;
-    let mut last = cluster.hlc.next(&cluster.state);
-    let mut parts: BTreeMap<(Vec<&str>, bool), Vec<Stamped>> = BTreeMap::new();
+    let (locks, route, guard) = admit(&cluster, kind, &items, &shards).await?;
+    let mut last = 0;
+    let mut classes: BTreeMap<usize, Vec<Stamped>> = BTreeMap::new();
     for (item, shard) in items.into_iter().zip(shards) {
         last = cluster.hlc.next(&cluster.state);
-        let owners = route.owners[shard as usize]
-            .iter()
-            .map(|p| p.name.as_str())
-            .collect();
-        let stamped = stamp(item, shard, last);
-        parts
-            .entry((owners, route.moving(shard).is_some()))
+        classes
+            .entry(route.class_of(shard))
             .or_default()
-            .push(stamped);
+            .push(stamp(item, shard, last));
     }
+    let mut parts = Vec::with_capacity(classes.len());
+    for (class, items) in classes {
+        let mut part = Part {
+            kind,
+            items,
+            route: Arc::clone(&route),
+            class,
+        };
+        // Owners that merged by themselves could differ for ever after one of them missed a merge.
+        if kind == Kind::Merge && route.class(class).sole_owner().is_none() {
+            part.items = merged(&cluster, &route, class, part.items)
+                .await
+                .map_err(|e| e.with_outcome(Outcome::None))?;
+            part.kind = Kind::Replace;
+        }
+        parts.push(part);
+    }
+    let entry = Arc::clone(&guard.entry);
     // A target that does not compare stamps must not be sent the next write of a key before it has settled this one.
-    let unordered = route.moving.as_ref().is_some_and(|m| !m.to.keeps_order());
+    let unordered = parts.iter().any(|p| !route.class(p.class).keeps_order());
     let (held, locks) = if unordered {
         (locks, Vec::new())
     } else {
@@ -94,14 +112,6 @@ async fn perform(
     };
     // Held until every target of every part has settled.
     let hold = Arc::new((guard, permit, held));
-    let mut parts: Vec<Part> = parts
-        .into_values()
-        .map(|items| Part {
-            kind,
-            items,
-            route: Arc::clone(&route),
-        })
-        .collect();
     let ends = match parts.pop() {
         Some(only) if parts.is_empty() => vec![only.send(&cluster, hold).await],
         other => {
@@ -110,7 +120,30 @@ async fn perform(
         }
     };
     drop(locks);
-    verdict(ends, last)
+    verdict(ends, last, &entry)
+}
+
+async fn merged(
+    cluster: &Cluster,
+    route: &Route,
+    class: usize,
+    items: Vec<Stamped>,
+) -> Result<Vec<Stamped>, ApiError> {
+    let ids: Vec<String> = items.iter().map(|i| i.id.clone()).collect();
+    let read = read::class(cluster, route.class(class), &ids).await?;
+    let mut known: HashMap<String, Document> = read
+        .found
+        .into_iter()
+        .filter_map(|(id, (_, document))| Some((id, document?)))
+        .collect();
+    let merge = |mut item: Stamped| {
+        let mut whole = known.remove(&item.id).unwrap_or_default();
+        whole.extend(item.document);
+        known.insert(item.id.clone(), whole.clone());
+        item.document = whole;
+        item
+    };
+    Ok(items.into_iter().map(merge).collect())
 }
 
 async fn send_all(parts: Vec<Part>, cluster: &Arc<Cluster>, hold: Hold) -> Vec<PartEnd> {
@@ -125,6 +158,7 @@ async fn send_all(parts: Vec<Part>, cluster: &Arc<Cluster>, hold: Hold) -> Vec<P
             acknowledged: false,
             certainly_none: false,
             causes: Vec::new(),
+            degraded: Vec::new(),
         }));
     }
     ends
@@ -133,25 +167,38 @@ async fn send_all(parts: Vec<Part>, cluster: &Arc<Cluster>, hold: Hold) -> Vec<P
 type Admitted = (Vec<tokio::sync::OwnedMutexGuard<()>>, Arc<Route>, Guard);
 
 /// Waits for earlier writes of the same documents, and for a cutover of their shards to pass.
-async fn admit(cluster: &Cluster, items: &[Item], shards: &[u32]) -> Result<Admitted, ApiError> {
+async fn admit(
+    cluster: &Cluster,
+    kind: Kind,
+    items: &[Item],
+    shards: &[u32],
+) -> Result<Admitted, ApiError> {
     let mut changes = cluster.table.changes();
     let mut held_since = None;
     let mut distinct = shards.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
+    let about = About {
+        kind: kind.name(),
+        documents: items.len(),
+        first: items.first().map(|i| i.id.clone()).unwrap_or_default(),
+    };
     loop {
         changes.borrow_and_update();
         let locks = cluster
             .locks
             .lock(items.iter().map(|i| i.id.as_str()))
             .await;
-        if let Admission::Go(route, guard) = cluster.table.admit(distinct.clone()) {
+        if let Admission::Go(route, guard) = cluster.table.admit(&distinct, &about) {
             if let Some(since) = held_since {
                 cluster.waits.record(Instant::now() - since);
             }
             return Ok((locks, route, guard));
         }
         drop(locks);
+        cluster
+            .check_serving()
+            .map_err(|e| e.with_outcome(Outcome::None))?;
         let since = *held_since.get_or_insert_with(Instant::now);
         let deadline = since + Duration::from_millis(cluster.config.migration.write_wait_ms);
         if timeout_at(deadline, changes.changed()).await.is_err() {
@@ -161,6 +208,16 @@ async fn admit(cluster: &Cluster, items: &[Item], shards: &[u32]) -> Result<Admi
                 "the document's shard is being cut over: try again later",
             )
             .with_outcome(Outcome::None));
+        }
+    }
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Replace => "replace",
+            Kind::Merge => "merge",
+            Kind::Delete => "delete",
         }
     }
 }
@@ -177,9 +234,17 @@ fn stamp(item: Item, shard: u32, stamp: u64) -> Stamped {
     }
 }
 
-fn verdict(ends: Vec<PartEnd>, last: u64) -> Result<u64, ApiError> {
+fn verdict(ends: Vec<PartEnd>, stamp: u64, entry: &Entry) -> Result<Written, ApiError> {
     if ends.iter().all(|e| e.acknowledged) {
-        return Ok(last);
+        if entry.acknowledge() {
+            let degraded = ends.into_iter().flat_map(|e| e.degraded).collect();
+            return Ok(Written { stamp, degraded });
+        }
+        return Err(ApiError::unavailable(
+            "write_failed",
+            format!("write {} was marked failed by an operator", entry.id()),
+        )
+        .with_outcome(Outcome::Unknown));
     }
     let outcome = if ends.iter().all(|e| e.certainly_none) {
         Outcome::None
@@ -188,7 +253,7 @@ fn verdict(ends: Vec<PartEnd>, last: u64) -> Result<u64, ApiError> {
     };
     let causes: Vec<String> = ends.into_iter().flat_map(|e| e.causes).collect();
     let message = format!(
-        "the write was not acknowledged by a quorum of its owners: {}",
+        "the write was not acknowledged by a quorum of any group of its owners: {}",
         causes.join(", ")
     );
     Err(ApiError::unavailable("write_failed", message).with_outcome(outcome))

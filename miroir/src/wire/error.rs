@@ -1,7 +1,7 @@
 //! Errors as clients see them: Meilisearch's JSON form, and whether a failed write may have happened.
 
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,11 @@ use super::document::IdError;
 
 /// Response header that says what became of a write that was not acknowledged.
 pub(crate) const OUTCOME_HEADER: &str = "x-miroir-outcome";
+
+/// Response header of a success that not all owners took part in: those missing, as `group/node`, separated by commas.
+pub(crate) const DEGRADED_HEADER: &str = "x-miroir-degraded";
+/// Seconds after which a refused request may be tried again.
+const RETRY_AFTER: &str = "1";
 
 /// What is known about a write that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
 
+    /// 429.
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+    }
+
     /// 500.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
@@ -104,6 +114,12 @@ impl IntoResponse for ApiError {
             link: String::new(),
         };
         let mut response = (self.status, axum::Json(body)).into_response();
+        if matches!(self.status.as_u16(), 429 | 503) {
+            response.headers_mut().insert(
+                header::RETRY_AFTER,
+                axum::http::HeaderValue::from_static(RETRY_AFTER),
+            );
+        }
         if let Some(outcome) = self.outcome {
             let value = match outcome {
                 Outcome::None => "none",

@@ -9,6 +9,8 @@ use super::error::ApiError;
 
 /// Request header: incarnation of the router that sends a write. Nodes refuse older ones.
 pub(crate) const EPOCH_HEADER: &str = "x-miroir-epoch";
+/// Request header: random number of the router's process; two processes never share an epoch at a node.
+pub(crate) const INCARNATION_HEADER: &str = "x-miroir-incarnation";
 /// Request header: routing term a write was admitted under. Fenced shards refuse older ones.
 pub(crate) const TERM_HEADER: &str = "x-miroir-term";
 /// Request header: who made a write, when it was not a client: the name of an [`Origin`].
@@ -210,8 +212,11 @@ pub(crate) struct DeleteByFilter {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FenceRequest {
-    /// Incarnation of the router that asks; older ones are refused from now on.
+    /// Epoch of the router that asks; older ones are refused from now on.
     pub(crate) epoch: u64,
+    /// Number of its process; others are refused with the same epoch. 0 if it has none.
+    #[serde(default)]
+    pub(crate) incarnation: u64,
     /// Index of the shards.
     pub(crate) index: String,
     /// Shards whose writes must carry at least `term`.
@@ -283,6 +288,17 @@ pub(crate) struct ChangeLog {
     pub(crate) next: u64,
     /// Whether there are more.
     pub(crate) more: bool,
+}
+
+/// Which router a node takes orders from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EpochAnswer {
+    /// Lowest epoch accepted.
+    pub(crate) epoch: u64,
+    /// The process that registered it; 0 if unknown.
+    pub(crate) incarnation: u64,
+    /// Highest stamp the node has stored.
+    pub(crate) stamp: u64,
 }
 
 /// Number of buckets a shard's keys are hashed into.

@@ -14,14 +14,21 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::log;
 
-/// How long open requests may go on after a signal to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// What requests may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Largest request body, in bytes; larger ones are answered with 413.
+    pub(crate) max_body_bytes: usize,
+    /// How long open requests may go on after a signal to end.
+    pub(crate) grace: Duration,
+}
 
-/// Serves until SIGTERM or SIGINT, then lets open requests finish for at most ten seconds.
+/// Serves until SIGTERM or SIGINT, calls `stopping`, and lets open requests finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
-    max_body_bytes: usize,
+    limits: Limits,
+    stopping: impl FnOnce(),
 ) -> anyhow::Result<()> {
     let address = listener
         .local_addr()
@@ -43,7 +50,7 @@ pub(crate) async fn serve(
         let _ = socket.set_tcp_keepalive(&keepalive);
         let _ = socket.set_tcp_nodelay(true);
     });
-    let app = app.layer(DefaultBodyLimit::max(max_body_bytes));
+    let app = app.layer(DefaultBodyLimit::max(limits.max_body_bytes));
     let server = axum::serve(listener, app).with_graceful_shutdown(wait(stopped.clone()));
     let server = tokio::spawn(async move { server.await });
     log::event(
@@ -58,8 +65,9 @@ pub(crate) async fn serve(
         _ = interrupt.recv() => {}
     }
     log::event("stopping", &[]);
+    stopping();
     stop.send_replace(true);
-    match tokio::time::timeout(GRACE, server).await {
+    match tokio::time::timeout(limits.grace, server).await {
         Ok(joined) => joined
             .context("the server ended abnormally")?
             .context("serving HTTP"),

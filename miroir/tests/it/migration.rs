@@ -195,7 +195,7 @@ async fn a_paused_owner_makes_the_drain_time_out_and_late_writes_are_fenced_off(
     let cluster = Cluster::start(
         2,
         1,
-        "[migration]\ndrain_timeout_ms = 200\nnode_timeout_ms = 60000\nphase_settle_ms = 300",
+        "[migration]\ndrain_timeout_ms = 200\nstuck_writes = 'fail'\nnode_timeout_ms = 60000\nphase_settle_ms = 300",
     );
     let mut known = preload(&cluster.http, &cluster.address, 500).await;
     cluster.migrate_to(2, None, false).await;
