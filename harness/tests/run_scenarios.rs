@@ -41,6 +41,17 @@ fn holds(name: &str, seed: &str) -> ScenarioResults {
         "{}",
         plot.display()
     );
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_shakedown"))
+        .arg("check")
+        .arg(ended.run_dir())
+        .output()
+        .unwrap();
+    assert_eq!(
+        checked.status.code(),
+        Some(0),
+        "a stored run is judged as the run itself: {}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
     for fault in &scenario.faults {
         assert_eq!(fault.outcome, "installed", "{}", fault.name);
         assert!(!fault.evidence.is_empty(), "no evidence for {}", fault.name);

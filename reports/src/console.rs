@@ -25,10 +25,13 @@ fn verdicts(scenarios: &[ScenarioResults]) -> String {
     let mut text = String::new();
     for scenario in scenarios {
         let number = scenario.number.map_or(String::new(), |n| n.to_string());
+        let repetition = scenario
+            .repetition
+            .map_or(String::new(), |n| format!(", repetition {n}"));
         let took = duration(scenario.duration_ms.saturating_mul(1_000_000));
         let _ = writeln!(
             text,
-            "{:<7} {number:>3}  {} ({took})",
+            "{:<7} {number:>3}  {}{repetition} ({took})",
             scenario.verdict, scenario.name
         );
         for check in scenario

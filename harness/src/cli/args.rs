@@ -34,7 +34,8 @@ pub(super) enum Command {
     /// Check a recorded history again, without a cluster
     #[command(after_help = EXIT_CODES)]
     Check {
-        /// A scenario's directory in a run directory (holds `history` and `observations`)
+        /// A run directory: judged by its scenarios' expectations; or a scenario's directory in one (holds `history`
+        /// and `observations`): judged by "nothing is lost"
         history: PathBuf,
         /// Print the result as JSON
         #[arg(long)]

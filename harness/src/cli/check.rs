@@ -5,12 +5,17 @@ use std::path::Path;
 
 use shakedown_checker::history::{HistoryError, HistoryReader, export_json_lines};
 use shakedown_reports::results::Verdict;
+use shakedown_reports::{console, results_file};
 
-use super::Failure;
 use super::exit::Exit;
-use crate::run::check_scenario_dir;
+use super::{Failure, say};
+use crate::run::{check_scenario_dir, rejudge};
+use crate::scenario::Catalogue;
 
 pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
+    if dir.join(results_file::FILE_NAME).is_file() {
+        return check_run(dir, json);
+    }
     let checkpoints = check_scenario_dir(dir).map_err(Failure::usage)?;
     let mut verdict = Verdict::Valid;
     for (name, report) in &checkpoints {
@@ -34,6 +39,20 @@ pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
         );
     }
     Ok(Exit::of_run(verdict, false))
+}
+
+/// A whole run, by the expectations in its plans.
+fn check_run(run: &Path, json: bool) -> Result<Exit, Failure> {
+    let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
+    let results = rejudge(run, &catalogue.systems).map_err(Failure::chain)?;
+    if json {
+        let text = serde_json::to_string_pretty(&results).map_err(Failure::harness)?;
+        say(&format!("{text}\n"))?;
+    } else {
+        say(&console::summary(&results))?;
+    }
+    let harness_failed = results.scenarios.iter().any(|s| s.harness_error.is_some());
+    Ok(Exit::of_run(results.verdict, harness_failed))
 }
 
 pub(super) fn export(dir: &Path) -> Result<Exit, Failure> {

@@ -11,6 +11,7 @@ mod fleet;
 mod gauges;
 mod operations;
 mod progress;
+mod rejudge;
 mod scenario_run;
 mod scene;
 mod schedule;
@@ -28,6 +29,7 @@ use shakedown_workloads::stop::StopSignal;
 pub use analyse::{AnalyseError, check_scenario_dir, describe};
 pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
+pub use rejudge::{RejudgeError, rejudge};
 
 use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote, Target};
 use crate::plan::{Plan, PlanError};
@@ -50,13 +52,16 @@ pub struct RunItem {
 }
 
 impl RunItem {
-    /// Its directory within the run directory.
     fn place(&self) -> String {
-        let name = self.scenario.name.get_ref();
-        match self.repetition {
-            Some(repetition) => format!("{name}/rep-{repetition:02}"),
-            None => name.clone(),
-        }
+        place_of(self.scenario.name.get_ref(), self.repetition)
+    }
+}
+
+/// The directory of a scenario, or of a repetition of one, within the run directory.
+fn place_of(name: &str, repetition: Option<u32>) -> String {
+    match repetition {
+        Some(repetition) => format!("{name}/rep-{repetition:02}"),
+        None => name.to_owned(),
     }
 }
 

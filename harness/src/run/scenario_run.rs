@@ -286,6 +286,7 @@ impl ScenarioRun<'_> {
                 marks: &conducted.marks,
                 unfinished: &conducted.unfinished,
                 endangered,
+                gauges: &[],
                 recovered: played.recovered,
             },
         );

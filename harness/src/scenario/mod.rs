@@ -191,6 +191,11 @@ pub struct Expect {
     /// many, else the faults did not bite.
     #[serde(default)]
     pub endangered_at_least: u64,
+    /// Memory of each service, last quarter of the run against the second: it may have grown by at most so much.
+    pub memory_growth_percent_at_most: Option<f64>,
+    /// Gauges that must have reached a value, else the run did not put to the test what they stand for.
+    #[serde(default)]
+    pub gauges_at_least: BTreeMap<String, f64>,
 }
 
 impl Scenario {
