@@ -4,6 +4,7 @@
 mod crash;
 mod feed;
 mod kit;
+mod meilisearch;
 mod migration;
 mod node;
 mod operator;

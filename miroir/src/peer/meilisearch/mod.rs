@@ -5,12 +5,13 @@
 //! are stored as documents, and comparisons read the documents. Fences cannot be had: see `docs/miroir.md`.
 
 mod api;
+mod rank;
 mod setup;
 mod shard;
 mod tasks;
 mod tombstone;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +28,11 @@ use super::http::CallError;
 use super::operations::{PeerError, Stamped, encode};
 use crate::router::KeyLocks;
 use crate::wire::document::{
-    Document, EXPIRES, PRIMARY_KEY, STAMP, document_id, is_expired, stamp_of,
+    Document, EXPIRES, PRIMARY_KEY, SHARD, STAMP, document_id, is_expired, stamp_of,
 };
 use crate::wire::message::{Page, PurgeRequest, TaskSummary, Tombstone, shard_filter};
 use api::{Api, Fetch};
+use rank::{Rank, rank};
 use tombstone::{DELETED, document_of, is_tombstone, sort_out};
 
 /// Keys whose locks are held at once while records are carried over: clients wait for them.
@@ -121,18 +123,21 @@ impl Meilisearch {
         for chunk in carried.chunks(LOCKED) {
             let ids = ids_of(chunk);
             let _locks = self.locks.lock(ids.iter().map(String::as_str)).await;
-            let held = self.stamps(index, &ids).await?;
-            let newer: Vec<Document> = chunk
-                .iter()
-                .filter(|d| {
-                    let id = document_id(d).unwrap_or_default();
-                    held.get(&id).is_none_or(|&held| stamp_of(d) >= held)
-                })
-                .cloned()
-                .collect();
-            if !newer.is_empty() {
-                self.store(index, Method::POST, &newer).await?;
+            self.settle(index).await?;
+            let held = self.ranks(index, &ids).await?;
+            let mut newer = BTreeMap::new();
+            for document in chunk {
+                let (id, rank) = self.ranked(document)?;
+                if held.get(&id).is_none_or(|held| rank > *held) {
+                    newer.insert(id, (rank, document.clone()));
+                }
             }
+            if newer.is_empty() {
+                continue;
+            }
+            let documents: Vec<Document> = newer.values().map(|(_, d)| d.clone()).collect();
+            self.store(index, Method::POST, &documents).await?;
+            self.verify(index, &newer).await?;
             applied += newer.len() as u64;
         }
         Ok(applied)
@@ -187,7 +192,7 @@ impl Meilisearch {
             let dead = found.iter().filter(|d| is_expired(d, now_ms));
             let tombstones: Vec<Document> = dead
                 .filter_map(|d| {
-                    let shard = d.get(crate::wire::document::SHARD).and_then(Value::as_u64);
+                    let shard = d.get(SHARD).and_then(Value::as_u64);
                     Some(document_of(&Tombstone {
                         id: document_id(d).ok()?,
                         stamp: stamp_of(d),
@@ -221,14 +226,36 @@ impl Meilisearch {
         })
     }
 
-    /// Stamps of what the node holds, once everything it has accepted is applied.
-    async fn stamps(&self, index: &str, ids: &[String]) -> Result<HashMap<String, u64>, PeerError> {
-        self.settle(index).await?;
-        let found = self.documents(index, ids).await?;
-        Ok(found
+    /// Reads back what was written: whoever compares copies would find a record that comes back changed for ever.
+    async fn verify(
+        &self,
+        index: &str,
+        written: &BTreeMap<String, (Rank, Document)>,
+    ) -> Result<(), PeerError> {
+        let ids: Vec<String> = written.keys().cloned().collect();
+        let held = self.ranks(index, &ids).await?;
+        let lost = written
             .iter()
-            .filter_map(|d| Some((document_id(d).ok()?, stamp_of(d))))
-            .collect())
+            .find(|(id, (rank, _))| held.get(*id).is_none_or(|held| held < rank));
+        match lost {
+            None => Ok(()),
+            Some((id, _)) => Err(PeerError::Answer {
+                node: self.api.node.clone(),
+                status: 500,
+                code: "record_not_kept".to_owned(),
+                message: format!("`{id}` does not come back as it was written"),
+            }),
+        }
+    }
+
+    /// Ranks of what the node holds.
+    async fn ranks(&self, index: &str, ids: &[String]) -> Result<HashMap<String, Rank>, PeerError> {
+        let found = self.documents(index, ids).await?;
+        found.iter().map(|d| self.ranked(d)).collect()
+    }
+
+    fn ranked(&self, document: &Document) -> Result<(String, Rank), PeerError> {
+        rank(document).map_err(|e| self.api.broken(e.to_string()))
     }
 
     /// Documents as they lie on the node; unknown ones are left out.

@@ -6,8 +6,8 @@ use super::super::operations::PeerError;
 use super::api::Fetch;
 use super::tombstone::{DELETED, is_tombstone};
 use super::{Meilisearch, READ};
-use crate::node::{Body, Record, bucket};
-use crate::wire::document::{Document, PRIMARY_KEY, canonical, document_id, stamp_of};
+use crate::node::bucket;
+use crate::wire::document::{Document, PRIMARY_KEY, document_id};
 use crate::wire::message::{
     BUCKETS, Entries, EntriesRequest, Entry, Fingerprint, Page, PageRequest, parse_filter,
     shard_filter,
@@ -75,14 +75,11 @@ impl Meilisearch {
         let (mut documents, mut tombstones) = (0, 0);
         for chunk in ids.chunks(READ) {
             for document in self.documents(index, chunk).await? {
-                let hashed = self.hash(document)?;
-                *(if hashed.deleted {
-                    &mut tombstones
-                } else {
-                    &mut documents
-                }) += 1;
-                let sum = &mut sums[bucket(&hashed.id)];
-                *sum = sum.wrapping_add(hashed.hash);
+                let (id, rank) = self.ranked(&document)?;
+                tombstones += u64::from(rank.deleted);
+                documents += u64::from(!rank.deleted);
+                let sum = &mut sums[bucket(&id)];
+                *sum = sum.wrapping_add(rank.hash);
             }
         }
         Ok(Fingerprint {
@@ -113,12 +110,12 @@ impl Meilisearch {
         let mut entries = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(READ) {
             for document in self.documents(index, chunk).await? {
-                let hashed = self.hash(document)?;
+                let (id, rank) = self.ranked(&document)?;
                 entries.push(Entry {
-                    id: hashed.id,
-                    stamp: hashed.stamp,
-                    deleted: hashed.deleted,
-                    hash: format!("{:x}", hashed.hash),
+                    id,
+                    stamp: rank.stamp,
+                    deleted: rank.deleted,
+                    hash: format!("{:x}", rank.hash),
                 });
             }
         }
@@ -156,36 +153,4 @@ impl Meilisearch {
         keys.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(keys)
     }
-
-    /// The hash that a node of Miroir's own gives the same record.
-    fn hash(&self, mut document: Document) -> Result<Hashed, PeerError> {
-        let id = document_id(&document).map_err(|e| self.api.broken(e.to_string()))?;
-        let stamp = stamp_of(&document);
-        let deleted = is_tombstone(&document);
-        document.remove(DELETED);
-        let bytes = canonical(document);
-        let record = Record {
-            stamp,
-            expires_ms: None,
-            body: if deleted {
-                Body::Deleted
-            } else {
-                Body::Live(&bytes)
-            },
-        };
-        Ok(Hashed {
-            hash: record.hash(&id),
-            id,
-            stamp,
-            deleted,
-        })
-    }
-}
-
-/// A record, for comparing.
-struct Hashed {
-    id: String,
-    stamp: u64,
-    deleted: bool,
-    hash: u128,
 }

@@ -35,12 +35,22 @@ pub(crate) struct Load {
 impl Load {
     /// Each writer inserts, updates and deletes documents of its own.
     pub(crate) fn start(http: &reqwest::Client, router: &str, writers: usize) -> Self {
+        Self::start_as(http, router, writers, "w")
+    }
+
+    /// The same with documents whose keys begin with `name`.
+    pub(crate) fn start_as(
+        http: &reqwest::Client,
+        router: &str,
+        writers: usize,
+        name: &'static str,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let spawn = |writer| {
             tokio::spawn(write(
                 http.clone(),
                 router.to_owned(),
-                writer,
+                format!("{name}{writer}"),
                 Arc::clone(&stop),
             ))
         };
@@ -185,7 +195,7 @@ pub(crate) async fn preload(http: &reqwest::Client, router: &str, count: usize) 
 async fn write(
     http: reqwest::Client,
     router: String,
-    writer: usize,
+    writer: String,
     stop: Arc<AtomicBool>,
 ) -> Known {
     let mut known = Known::default();
@@ -193,16 +203,16 @@ async fn write(
     while !stop.load(Ordering::Relaxed) {
         n += 1;
         // Every third document is updated, every fifth deleted; the others stay as inserted.
-        let fresh = format!("w{writer}-{n}");
+        let fresh = format!("{writer}-{n}");
         known.send(&http, &router, &fresh, Some(1)).await;
         if n.is_multiple_of(3) {
             known
-                .send(&http, &router, &format!("w{writer}-{}", n / 2), Some(n))
+                .send(&http, &router, &format!("{writer}-{}", n / 2), Some(n))
                 .await;
         }
         if n.is_multiple_of(5) {
             known
-                .send(&http, &router, &format!("w{writer}-{}", n - 2), None)
+                .send(&http, &router, &format!("{writer}-{}", n - 2), None)
                 .await;
         }
     }
