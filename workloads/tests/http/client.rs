@@ -412,3 +412,64 @@ async fn processes_are_dealt_round_the_urls() {
     }
     assert_eq!(*hits.lock().unwrap(), ["a", "b", "a"]);
 }
+
+/// An address at which nobody listens.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// Clients of two front nodes; time runs out soon.
+fn of_two(first: &str, second: &str) -> HttpClient {
+    let config = HttpConfig {
+        urls: vec![first.to_owned(), second.to_owned()],
+        timeout: HumanDuration(Duration::from_millis(800)),
+        ..config(first)
+    };
+    HttpClients::new(&config, documents()).unwrap().client(0)
+}
+
+#[tokio::test]
+async fn after_a_refused_connection_a_process_goes_on_with_the_next_node() {
+    let server = Server::start(|_| Reply::Answer(200, "", task("succeeded"))).await;
+    let mut client = of_two(&nobody(), &server.url());
+    assert_eq!(
+        client.invoke(&put(1)).await,
+        failed("connect: connection refused"),
+        "the operation itself is not sent to another node"
+    );
+    assert_eq!(client.invoke(&put(2)).await, done());
+    assert_eq!(client.invoke(&put(3)).await, done());
+}
+
+#[tokio::test]
+async fn after_a_time_out_a_process_goes_on_with_the_next_node_and_repeats_nothing() {
+    let keys = Arc::new(Mutex::new(Vec::new()));
+    let seen = keys.clone();
+    let server = Server::start(move |request| {
+        seen.lock().unwrap().push(request.body[0]["id"].clone());
+        Reply::Answer(200, "", task("succeeded"))
+    })
+    .await;
+    let silent = Server::start(|_| Reply::Hang).await;
+    let mut client = of_two(&silent.url(), &server.url());
+    assert_eq!(client.invoke(&put(1)).await, indeterminate("timed out"));
+    assert_eq!(client.invoke(&put(2)).await, done());
+    assert_eq!(*keys.lock().unwrap(), [json!(document_id(2))]);
+}
+
+#[tokio::test]
+async fn an_answer_with_an_error_leaves_a_process_at_its_node() {
+    let hits = Arc::new(AtomicU64::new(0));
+    let counter = hits.clone();
+    let server = Server::start(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Reply::Answer(503, "", json!({}))
+    })
+    .await;
+    let mut client = of_two(&server.url(), &nobody());
+    for key in 0..3 {
+        assert_eq!(client.invoke(&put(key)).await, indeterminate("http 503"));
+    }
+    assert_eq!(hits.load(Ordering::SeqCst), 3);
+}

@@ -77,12 +77,11 @@ fn default_connect_timeout() -> HumanDuration {
     HumanDuration::from_secs(1)
 }
 
-/// A pool of connections that makes no request nobody asked for.
-pub(in crate::documents) fn connections(
-    connect_timeout: HumanDuration,
+/// The headers that go out with each request.
+pub(super) fn headers(
     headers: &BTreeMap<String, String>,
     bearer: Option<&str>,
-) -> Result<reqwest::Client, HttpConfigError> {
+) -> Result<HeaderMap, HttpConfigError> {
     let mut always = HeaderMap::new();
     let bearer = bearer.map(|key| (AUTHORIZATION.as_str(), format!("Bearer {key}")));
     let headers = headers
@@ -98,6 +97,16 @@ pub(in crate::documents) fn connections(
         };
         always.insert(header, value);
     }
+    Ok(always)
+}
+
+/// A pool of connections that makes no request nobody asked for.
+pub(in crate::documents) fn connections(
+    connect_timeout: HumanDuration,
+    headers: &BTreeMap<String, String>,
+    bearer: Option<&str>,
+) -> Result<reqwest::Client, HttpConfigError> {
+    let always = self::headers(headers, bearer)?;
     reqwest::Client::builder()
         .connect_timeout(connect_timeout.0)
         .default_headers(always)

@@ -23,14 +23,18 @@
 //! code `document_not_found` or `index_not_found`, since a wrong path is answered with 404, too.
 //! The rest of the table holds for reads as well.
 //!
-//! Requests are never repeated and redirects never followed. Connections are kept and re-used. The
-//! HTTP library sends a request again in one case, when the kept connection turned out to be closed
+//! Requests are never repeated and redirects never followed. Each process keeps one connection. A
+//! request is given to a second connection in one case, when the kept one turned out to be closed
 //! before the first byte of the request was handed to it; a request of which anything may have been
 //! sent is never sent again, and counts as indeterminate when its connection breaks.
+//!
+//! With several base URLs a process to which no connection is made, or whose operation times out,
+//! goes on with the next URL: its next operation does, never the same one.
 
 mod answer;
 mod config;
 mod exchange;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,25 +47,28 @@ use crate::operation::Operation;
 
 pub(super) use answer::says_no_index;
 use answer::{Settled, settle_read, settle_task, settle_write};
+use config::headers;
 pub use config::{HttpConfig, HttpConfigError};
 pub(super) use config::{check_index, connections, parse_base_url};
 pub(super) use exchange::{Answer, Unanswered, exchange};
+use wire::{Front, Wire};
 
 /// First pause between two looks at a task; doubled after each.
 const FIRST_POLL: Duration = Duration::from_millis(2);
 /// Longest pause between two looks at a task.
 const LONGEST_POLL: Duration = Duration::from_millis(50);
 
-/// Makes the clients of one run; they share a pool of connections.
+/// Makes the clients of one run.
 #[derive(Debug, Clone)]
 pub struct HttpClients(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    http: reqwest::Client,
-    urls: Vec<Url>,
-    index: String,
+    fronts: Vec<Front>,
+    /// Path of the index's documents, below the base URL.
+    documents_path: String,
     timeout: Duration,
+    connect_timeout: Duration,
     outcome_header: Option<String>,
     documents: Documents,
 }
@@ -70,7 +77,9 @@ struct Shared {
 #[derive(Debug)]
 pub struct HttpClient {
     shared: Arc<Shared>,
-    base: Url,
+    /// The front node it now speaks to.
+    front: usize,
+    wire: Wire,
 }
 
 impl HttpClients {
@@ -82,16 +91,17 @@ impl HttpClients {
         if config.urls.is_empty() {
             return Err(HttpConfigError::NoUrl);
         }
-        let urls = config.urls.iter().map(|url| parse_base_url(url));
+        let headers = headers(&config.headers, config.bearer.as_deref())?;
+        let fronts = config
+            .urls
+            .iter()
+            .map(|url| Ok(Front::new(&parse_base_url(url)?, headers.clone())));
+        let index = check_index(&config.index)?;
         Ok(HttpClients(Arc::new(Shared {
-            urls: urls.collect::<Result<_, _>>()?,
-            http: connections(
-                config.connect_timeout,
-                &config.headers,
-                config.bearer.as_deref(),
-            )?,
-            index: check_index(&config.index)?,
+            fronts: fronts.collect::<Result<_, HttpConfigError>>()?,
+            documents_path: format!("/indexes/{index}/documents"),
             timeout: config.timeout.0,
+            connect_timeout: config.connect_timeout.0,
             outcome_header: config.outcome_header.clone(),
             documents,
         })))
@@ -99,81 +109,106 @@ impl HttpClients {
 
     /// The client of process `process`; processes are dealt round the URLs.
     pub fn client(&self, process: u32) -> HttpClient {
-        let at = process as usize % self.0.urls.len();
         HttpClient {
-            base: self.0.urls[at].clone(),
+            front: process as usize % self.0.fronts.len(),
             shared: self.0.clone(),
+            wire: Wire::default(),
         }
     }
 }
 
 impl Client for HttpClient {
     async fn invoke(&mut self, operation: &Operation) -> Completion {
-        let completion = match operation {
-            Operation::Put(writes) => {
-                let documents: Vec<_> = writes
-                    .iter()
-                    .map(|w| self.shared.documents.build(*w))
-                    .collect();
-                self.timed(self.write(self.post("", &documents))).await
-            }
-            Operation::Delete(writes) => {
-                let ids: Vec<String> = writes.iter().map(|w| document_id(w.key)).collect();
-                self.timed(self.write(self.post("delete-batch", &ids)))
-                    .await
-            }
-            Operation::Read { key } => self.timed(self.read(*key)).await,
-        };
-        completion.unwrap_or_else(|| Completion::Indeterminate {
+        let limit = self.shared.timeout;
+        if let Ok(completion) = tokio::time::timeout(limit, self.carry_out(operation)).await {
+            return completion;
+        }
+        self.go_on_elsewhere();
+        Completion::Indeterminate {
             error: "timed out".to_owned(),
-        })
+        }
     }
 }
 
 impl HttpClient {
-    async fn timed(&self, work: impl Future<Output = Completion>) -> Option<Completion> {
-        tokio::time::timeout(self.shared.timeout, work).await.ok()
+    async fn carry_out(&mut self, operation: &Operation) -> Completion {
+        let shared = self.shared.clone();
+        let documents = &shared.documents_path;
+        match operation {
+            Operation::Put(writes) => {
+                let built: Vec<_> = writes.iter().map(|w| shared.documents.build(*w)).collect();
+                let body = serde_json::to_vec(&built).expect("strings and integers are JSON");
+                self.write(self.front().post(documents, body)).await
+            }
+            Operation::Delete(writes) => {
+                let ids: Vec<String> = writes.iter().map(|w| document_id(w.key)).collect();
+                let body = serde_json::to_vec(&ids).expect("strings are JSON");
+                let path = format!("{documents}/delete-batch");
+                self.write(self.front().post(&path, body)).await
+            }
+            Operation::Read { key } => {
+                let path = format!("{documents}/{}", document_id(*key));
+                let answer = self.exchange(self.front().get(&path)).await;
+                let outcome_header = shared.outcome_header.as_deref();
+                settle_read(answer, outcome_header, *key, &shared.documents)
+            }
+        }
     }
 
-    fn post(&self, action: &str, body: &impl serde::Serialize) -> reqwest::RequestBuilder {
-        let path = ["indexes", &self.shared.index, "documents", action];
-        self.shared.http.post(join(&self.base, &path)).json(body)
+    fn front(&self) -> &Front {
+        &self.shared.fronts[self.front]
     }
 
-    async fn write(&self, request: reqwest::RequestBuilder) -> Completion {
-        match settle_write(
-            exchange(request).await,
-            self.shared.outcome_header.as_deref(),
-        ) {
+    /// The next operation goes to the next front node, over a new connection.
+    fn go_on_elsewhere(&mut self) {
+        self.wire.close();
+        self.front = (self.front + 1) % self.shared.fronts.len();
+    }
+
+    async fn exchange(&mut self, request: wire::Request) -> Result<Answer, Unanswered> {
+        let shared = self.shared.clone();
+        let front = &shared.fronts[self.front];
+        let answer = (self.wire).exchange(front, request, shared.connect_timeout);
+        let answer = answer.await;
+        if matches!(&answer, Err(no) if no.unsent) {
+            self.go_on_elsewhere();
+        }
+        answer
+    }
+
+    async fn write(&mut self, request: wire::Request) -> Completion {
+        let answer = self.exchange(request).await;
+        match settle_write(answer, self.shared.outcome_header.as_deref()) {
             Settled::Now(completion) => completion,
             Settled::ByTask(uid) => self.task(&uid).await,
         }
     }
 
     /// Waits for a task's end; the caller limits the time.
-    async fn task(&self, uid: &str) -> Completion {
+    async fn task(&mut self, uid: &str) -> Completion {
         let mut pause = FIRST_POLL;
         loop {
             tokio::time::sleep(pause).await;
             pause = LONGEST_POLL.min(pause * 2);
-            let request = self.shared.http.get(join(&self.base, &["tasks", uid]));
-            if let Some(completion) = settle_task(exchange(request).await) {
+            let path = format!("/tasks/{}", segment(uid));
+            if let Some(completion) = settle_task(self.exchange(self.front().get(&path)).await) {
                 return completion;
             }
         }
     }
+}
 
-    async fn read(&self, key: i64) -> Completion {
-        let path = [
-            "indexes",
-            &self.shared.index,
-            "documents",
-            &document_id(key),
-        ];
-        let answer = exchange(self.shared.http.get(join(&self.base, &path))).await;
-        let outcome_header = self.shared.outcome_header.as_deref();
-        settle_read(answer, outcome_header, key, &self.shared.documents)
+/// Text as one segment of a path. Systems in front of several nodes have names of their own for tasks.
+fn segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
     }
+    segment
 }
 
 /// `base` with these segments added to its path; empty ones are left out.
@@ -184,4 +219,15 @@ pub(super) fn join(base: &Url, segments: &[&str]) -> Url {
         .pop_if_empty()
         .extend(segments.iter().filter(|segment| !segment.is_empty()));
     url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_of_a_task_fits_a_path() {
+        assert_eq!(segment("a-1"), "a-1");
+        assert_eq!(segment("n1/7 \u{e9}"), "n1%2F7%20%C3%A9");
+    }
 }
