@@ -13,3 +13,4 @@ pub mod run;
 pub mod rundir;
 pub mod scenario;
 pub mod system;
+pub mod track_record;

@@ -59,6 +59,9 @@ pub(super) enum Command {
     },
     /// List scenarios, suites and systems
     List,
+    /// Run the scenarios that must catch the bugs planted in a system, and count how often they do
+    #[command(after_help = EXIT_CODES)]
+    TrackRecord(TrackRecordArgs),
     /// Local clusters: real SSH hosts in namespaces of this machine
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -126,6 +129,35 @@ pub(super) struct RunArgs {
     /// Faults are undone on a node when the harness was silent for this long, milliseconds
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(200..=600_000))]
     pub(super) lease_ms: u64,
+}
+
+/// Arguments of `track-record`.
+#[derive(Debug, Args)]
+pub(super) struct TrackRecordArgs {
+    /// The system
+    #[arg(long)]
+    pub(super) system: String,
+    /// Runs of each scenario with each bug
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) repeat: u32,
+    /// Seed of the first run of each
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Only these bugs; `none` is the system as it is
+    #[arg(long, value_name = "NAME")]
+    pub(super) bug: Vec<String>,
+    /// The program with the bugs (default: the one beside this program)
+    #[arg(long, value_name = "PATH")]
+    pub(super) planted: Option<PathBuf>,
+    /// Directory for the runs and for the record, which later invocations complete
+    #[arg(long, default_value = "runs/track-record")]
+    pub(super) out: PathBuf,
+    /// Run what the record already has again
+    #[arg(long)]
+    pub(super) again: bool,
+    /// Write the record to this file as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
 }
 
 /// Where the nodes are.

@@ -11,6 +11,7 @@ mod list;
 mod report;
 mod run;
 mod table;
+mod track_record;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Table(TableCommand::Loss { run, format }) => table::loss(&run, format),
         Command::Compare { before, after } => compare::compare(&before, &after),
         Command::List => list::list(),
+        Command::TrackRecord(args) => track_record::track_record(&args),
         Command::Cluster(command) => cluster::cluster(command),
         Command::Heal(args) => heal::heal(&args),
     };
