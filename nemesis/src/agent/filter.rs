@@ -1,4 +1,4 @@
-//! Faults on packets by a table of rules alone.
+//! Faults on packets: a table of rules and, for some, a process that reads the queue they fill.
 
 use std::time::Instant;
 
@@ -7,12 +7,22 @@ use super::evidence::evidence;
 use super::inflict::{Order, Prepared, time_to_effect};
 use super::ledger::{Entry, UndoStep};
 use super::nft::{self, Loader};
+use super::queue::{self, Reader};
 use super::rules::{self, Table};
+use super::state_dir::StateLock;
 use crate::fault::NodeFault;
 use crate::outcome::{NodeOutcome, Outcome};
 
-/// The table of a fault that needs no more than one.
-pub(crate) fn table(order: Order<'_>) -> Option<Table> {
+/// What is needed to let a fault on packets loose.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    loader: Loader,
+    table: Table,
+    reader: Option<Reader>,
+}
+
+/// The table of a fault.
+fn table(order: Order<'_>) -> Option<Table> {
     let name = rules::table_name(order.run, order.fault);
     match order.order {
         NodeFault::DropFrom { peers } => Some(rules::drop_from(&name, peers, order.management)),
@@ -20,24 +30,28 @@ pub(crate) fn table(order: Order<'_>) -> Option<Table> {
             port,
             from,
             probability,
-            ..
+            containing,
         } => Some(rules::reset(
             &name,
-            *port,
-            from,
+            (*port, from),
             *probability,
+            !containing.is_empty(),
             order.management,
         )),
+        NodeFault::Delay { from, port, .. } => {
+            Some(rules::delay(&name, from, *port, order.management))
+        }
         _ => None,
     }
 }
 
-/// Gets a table ready to be loaded.
+/// Gets all ready that takes time.
 pub(crate) fn prepare_table(
+    lock: &StateLock<'_>,
     prepared: &mut Prepared,
-    table: Option<Table>,
+    order: Order<'_>,
 ) -> Result<(), AgentError> {
-    let Some(table) = table else {
+    let Some(table) = table(order) else {
         return Ok(());
     };
     if nft::exists(&table.name)? {
@@ -46,31 +60,44 @@ pub(crate) fn prepare_table(
             table.name
         )));
     }
-    prepared.entry.undo.push(UndoStep::DeleteTable {
+    let undo = &mut prepared.entry.undo;
+    undo.push(UndoStep::DeleteTable {
         table: table.name.clone(),
     });
     if !prepared.noop {
+        let reader = queue::start(lock, order.run, order.fault, order.order)?;
+        undo.extend(reader.as_ref().map(|reader| reader.undo.clone()));
         let loader = Loader::start()?;
-        if let Some(process) = loader.process() {
-            prepared.entry.undo.push(UndoStep::EndLoader { process });
-        }
-        prepared.loader = Some((loader, table));
+        undo.extend(
+            loader
+                .process()
+                .map(|process| UndoStep::EndLoader { process }),
+        );
+        prepared.ready = Some(Ready {
+            loader,
+            table,
+            reader,
+        });
     }
     Ok(())
 }
 
-/// Loads the table.
+/// Loads the table and, if it has one, lets it fill its queue.
 pub(crate) fn filter(
     entry: &Entry,
-    loader: Option<(Loader, Table)>,
+    ready: Option<Ready>,
     ordered: Instant,
 ) -> Result<NodeOutcome, AgentError> {
     let name = rules::table_name(&entry.run, &entry.fault);
     let what = format!("rules of table {name}");
-    if let Some((loader, table)) = loader {
-        loader.load(&table)?;
+    if let Some(ready) = ready {
+        let table = &ready.table;
+        ready.loader.load(table)?;
+        if let (Some(reader), Some((chain, comment))) = (&ready.reader, table.queue) {
+            reader.fill_from(&table.name, chain, comment)?;
+        }
         let took = time_to_effect(ordered);
-        nft::check(&table)?;
+        nft::check(table)?;
         return Ok(NodeOutcome {
             outcome: Outcome::Installed,
             evidence: vec![evidence(what, table.comments.join(", ")), took],

@@ -7,11 +7,10 @@ use super::clock;
 use super::disk;
 use super::error::AgentError;
 use super::evidence::evidence;
-use super::filter::{self, prepare_table};
+use super::filter;
 use super::ledger::{self, Entry};
-use super::nft::Loader;
 use super::process::ProcessId;
-use super::rules::{Management, Table};
+use super::rules::Management;
 use super::service::Record;
 use super::signals::{self, continue_steps, kill_steps};
 use super::state_dir::StateLock;
@@ -36,7 +35,7 @@ pub(crate) struct Prepared {
     pub(crate) entry: Entry,
     pub(crate) noop: bool,
     /// For faults on packets, unless nothing is to happen.
-    pub(crate) loader: Option<(Loader, Table)>,
+    pub(crate) ready: Option<filter::Ready>,
 }
 
 impl Prepared {
@@ -66,11 +65,26 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
             installed: None,
         },
         noop: order.noop,
-        loader: None,
+        ready: None,
     };
+    let outcome =
+        make_ready(lock, &mut prepared, order).and_then(|()| ledger::write(lock, &prepared.entry));
+    if let Err(error) = outcome {
+        undo::steps(lock, &prepared.entry)?;
+        return Err(error);
+    }
+    Ok(prepared)
+}
+
+/// Says what will undo a fault, and starts what it needs.
+fn make_ready(
+    lock: &StateLock<'_>,
+    prepared: &mut Prepared,
+    order: Order<'_>,
+) -> Result<(), AgentError> {
     match order.order {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => {
-            prepare_table(&mut prepared, filter::table(order))?;
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Delay { .. } => {
+            filter::prepare_table(lock, prepared, order)?;
         }
         NodeFault::Kill {
             service,
@@ -95,10 +109,8 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
         NodeFault::DiskFull { dir, .. } => {
             prepared.entry.undo = disk::full_steps(lock, dir)?;
         }
-        _ => return Err(AgentError::Refused("not supported yet".into())),
     }
-    ledger::write(lock, &prepared.entry)?;
-    Ok(prepared)
+    Ok(())
 }
 
 /// Lets a prepared fault loose and says what that showed. On an error nothing of it stays.
@@ -111,11 +123,11 @@ pub(crate) fn strike(
     let Prepared {
         mut entry,
         noop,
-        loader,
+        ready,
     } = prepared;
     let outcome = match entry.order.clone() {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => {
-            filter::filter(&entry, loader, ordered)
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Delay { .. } => {
+            filter::filter(&entry, ready, ordered)
         }
         NodeFault::Kill {
             service,
@@ -135,7 +147,6 @@ pub(crate) fn strike(
         NodeFault::DiskFull { dir, leave_bytes } => {
             disk::disk_full(lock, &dir, leave_bytes, noop, ordered)
         }
-        _ => Err(AgentError::Refused("not supported yet".into())),
     };
     let kept = outcome.and_then(|outcome| {
         entry.installed = Some(outcome.clone());

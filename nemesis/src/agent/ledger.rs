@@ -45,6 +45,13 @@ pub(crate) enum UndoStep {
         /// Which.
         process: ProcessId,
     },
+    /// End the process that reads a queue of packets; comes before the table that fills it is deleted.
+    EndQueue {
+        /// Which.
+        process: ProcessId,
+        /// Where it keeps account.
+        totals: PathBuf,
+    },
     /// Send SIGCONT to a process.
     Continue {
         /// Which.

@@ -9,8 +9,18 @@ pub(crate) const MANAGEMENT: &str = "management";
 pub(crate) const DROPPED: &str = "dropped";
 /// Comment of the rule that counts data packets a reset may hit.
 pub(crate) const CANDIDATES: &str = "data packets";
+/// Comment of the rule that counts those of them whose payload matched.
+pub(crate) const MATCHED: &str = "payloads that match";
 /// Comment of the rule that rejects.
 pub(crate) const REJECTED: &str = "rejected";
+
+/// Comment of the rule that hands packets to the process that looks at them.
+pub(crate) const INSPECTED: &str = "inspected";
+/// Comment of the rule that hands packets to the process that holds them.
+pub(crate) const HELD: &str = "held";
+
+/// Set in the mark of a packet whose payload matched, between two passes through the rules.
+pub(crate) const MATCH_BIT: u32 = 1 << 27;
 
 /// Shares are drawn out of this many.
 const DRAWS: u32 = 1_000_000;
@@ -24,6 +34,8 @@ pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) script: String,
     pub(crate) comments: Vec<String>,
+    /// The chain that is to end in a rule which fills a queue, and that rule's comment.
+    pub(crate) queue: Option<(&'static str, &'static str)>,
 }
 
 /// The table of a fault. One agent runs one run, so run and fault name it.
@@ -41,20 +53,55 @@ pub(crate) fn drop_from(name: &str, peers: &[IpAddr], management: &Management) -
     table(name, &[chain])
 }
 
+/// Hands what comes in from `from` (to `port`, if one is named) to a queue, except management traffic.
+pub(crate) fn delay(
+    name: &str,
+    from: &[IpAddr],
+    port: Option<u16>,
+    management: &Management,
+) -> Table {
+    let mut held = Chain::new("held");
+    held.queue(HELD);
+    let mut input = Chain::input(management);
+    for peer in from {
+        let comment = format!("from {peer}");
+        let source = source(*peer);
+        match port {
+            None => input.rule(&format!("{source} goto held"), &comment),
+            Some(port) => {
+                for protocol in ["tcp", "udp"] {
+                    let rule = format!("{source} {protocol} dport {port} goto held");
+                    input.rule(&rule, &comment);
+                }
+            }
+        }
+    }
+    table(name, &[held, input])
+}
+
 /// Rejects a share of the data packets from `from` to `port` with a TCP reset; lets SYN, pure
 /// acknowledgements and FIN pass.
 ///
 /// Rules can't compute a payload's length. Instead there is one rule for each length a TCP header can
 /// have (5 to 15 words): the packet holds data if it is longer than that header and its IP header. An
 /// IPv4 header with options or an IPv6 packet with extension headers is left alone.
+///
+/// If payloads are to be `inspected`, data packets go to a queue first. Those that come back marked are
+/// rejected in their second pass; others aren't seen again.
 pub(crate) fn reset(
     name: &str,
-    port: u16,
-    from: &[IpAddr],
+    (port, from): (u16, &[IpAddr]),
     probability: f64,
+    inspected: bool,
     management: &Management,
 ) -> Table {
     let mut input = Chain::input(management);
+    if inspected {
+        input.rule(
+            &format!("meta mark & {MATCH_BIT} != 0 goto matched"),
+            "matched",
+        );
+    }
     for peer in from {
         let (plain, target) = match peer {
             IpAddr::V4(_) => ("ip hdrlength 5", "ipv4"),
@@ -81,21 +128,41 @@ pub(crate) fn reset(
     };
     let mut data = Chain::new("data");
     data.rule("counter", CANDIDATES);
+    if !inspected {
+        reject(&mut data, probability);
+        let chains = [data, by_length("ipv4", 20), by_length("ipv6", 40), input];
+        return table(name, &chains);
+    }
+    data.queue(INSPECTED);
+    let mut matched = Chain::new("matched");
+    matched.rule("counter", MATCHED);
+    reject(&mut matched, probability);
+    // Who is spared must look as it did, and not be inspected again.
+    let spare = format!("meta mark set meta mark & {:#x} accept", !MATCH_BIT);
+    matched.rule(&spare, "spared");
+    let chains = [
+        matched,
+        data,
+        by_length("ipv4", 20),
+        by_length("ipv6", 40),
+        input,
+    ];
+    table(name, &chains)
+}
+
+/// Rejects a share of TCP packets with a reset.
+fn reject(chain: &mut Chain, probability: f64) {
     // Rounded up, so that a rare reset doesn't become an impossible one.
     let share = (probability * f64::from(DRAWS)).ceil();
     let reject = "counter reject with tcp reset";
     if share >= f64::from(DRAWS) {
-        data.rule(&format!("meta l4proto tcp {reject}"), REJECTED);
+        chain.rule(&format!("meta l4proto tcp {reject}"), REJECTED);
     } else if share > 0.0 {
-        data.rule(
+        chain.rule(
             &format!("meta l4proto tcp numgen random mod {DRAWS} < {share} {reject}"),
             REJECTED,
         );
     }
-    table(
-        name,
-        &[data, by_length("ipv4", 20), by_length("ipv6", 40), input],
-    )
 }
 
 fn source(peer: IpAddr) -> String {
@@ -110,6 +177,7 @@ struct Chain {
     hook: &'static str,
     rules: String,
     comments: Vec<String>,
+    queue: Option<&'static str>,
 }
 
 impl Chain {
@@ -119,7 +187,14 @@ impl Chain {
             hook: "",
             rules: String::new(),
             comments: Vec::new(),
+            queue: None,
         }
+    }
+
+    /// Leaves room at the end for the rule that fills a queue, which is added once the table is loaded.
+    fn queue(&mut self, comment: &'static str) {
+        self.comments.push(comment.to_owned());
+        self.queue = Some(comment);
     }
 
     /// The chain that sees every incoming packet, just before the host's own filters do. `return` in
@@ -172,6 +247,9 @@ fn table(name: &str, chains: &[Chain]) -> Table {
             .iter()
             .flat_map(|chain| chain.comments.clone())
             .collect(),
+        queue: chains
+            .iter()
+            .find_map(|chain| Some((chain.name, chain.queue?))),
     }
 }
 
@@ -195,13 +273,29 @@ mod tests {
     #[test]
     fn a_reset_judges_data_by_header_lengths() {
         let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
-        let table = reset("shakedown_r_f", 7700, &peers, 0.02, &management());
+        let table = reset("shakedown_r_f", (7700, &peers), 0.02, false, &management());
+        insta::assert_snapshot!(table.script);
+    }
+
+    #[test]
+    fn a_reset_by_content_inspects_each_packet_once() {
+        let peers = ["10.0.0.1".parse().unwrap()];
+        let table = reset("shakedown_r_f", (7700, &peers), 0.5, true, &management());
+        assert_eq!(table.queue, Some(("data", INSPECTED)));
+        insta::assert_snapshot!(table.script);
+    }
+
+    #[test]
+    fn a_delay_lets_management_pass_before_it_holds() {
+        let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        let table = delay("shakedown_r_f", &peers, Some(7700), &management());
+        assert_eq!(table.queue, Some(("held", HELD)));
         insta::assert_snapshot!(table.script);
     }
 
     #[test]
     fn a_certain_reset_draws_no_lots_a_rare_one_stays_possible_and_none_rejects_nothing() {
-        let script = |p| reset("t", 1, &[], p, &vec![]).script;
+        let script = |p| reset("t", (1, &[]), p, false, &vec![]).script;
         assert!(script(1.0).contains("reject") && !script(1.0).contains("numgen"));
         assert!(script(0.02).contains("< 20000 "));
         assert!(script(1e-9).contains("< 1 "));

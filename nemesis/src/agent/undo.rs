@@ -14,6 +14,7 @@ use super::evidence::{evidence, states};
 use super::ledger::{self, Entry, UndoStep};
 use super::nft;
 use super::process::{self, ProcessId};
+use super::queue;
 use super::rules;
 use super::service::{self, Record};
 use super::signals;
@@ -216,6 +217,10 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
             }
             return Ok(None);
         }
+        UndoStep::EndQueue { process, totals } => {
+            queue::end(process, totals)?;
+            return Ok(None);
+        }
         UndoStep::DeleteTable { table } => {
             let deleted = nft::delete(lock, table)?;
             if nft::exists(table)? {
@@ -283,7 +288,9 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
         )],
     });
     match &entry.order {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } => filtered(entry, installed),
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Delay { .. } => {
+            filtered(entry, installed).map(|outcome| queue::last_look(entry, outcome))
+        }
         NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
         NodeFault::Kill { .. } => Ok(signals::ended_by_now(entry, installed)),
         NodeFault::Clock { .. } => clock::last_look(entry, installed),
@@ -310,7 +317,9 @@ fn filtered(entry: &Entry, mut installed: NodeOutcome) -> Result<NodeOutcome, Ag
         let Some(packets) = rule.packets else {
             continue;
         };
-        if rule.comment.starts_with(rules::DROPPED) || rule.comment == rules::REJECTED {
+        if rule.comment.starts_with(rules::DROPPED)
+            || [rules::REJECTED, rules::HELD].contains(&rule.comment.as_str())
+        {
             hits += packets;
         }
         let what = format!("packets counted by rule `{}`", rule.comment);
@@ -384,6 +393,9 @@ pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
 fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, AgentError> {
     Ok(match step {
         UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
+        UndoStep::EndQueue { process, .. } => process
+            .is_alive()
+            .then(|| format!("queue process {}", process.pid)),
         UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
         UndoStep::RestoreClocks { tag, .. } => match clock::shifted(*tag)?.len() {
             0 => None,

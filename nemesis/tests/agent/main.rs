@@ -10,6 +10,7 @@
 mod channel;
 mod clock;
 mod death;
+mod delay;
 mod disk;
 mod node;
 mod partition;

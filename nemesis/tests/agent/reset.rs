@@ -120,3 +120,78 @@ fn a_noop_reset_and_one_of_probability_zero_are_skipped() {
     assert_eq!(ended.outcome, Outcome::Skipped);
     assert_eq!(counted(&ended, "data packets"), 20);
 }
+
+fn reset_containing(from: &Node, probability: f64, patterns: &[&str]) -> NodeFault {
+    NodeFault::Reset {
+        port: PORT,
+        from: vec![from.ip, from.ipv6],
+        probability,
+        containing: patterns.iter().map(|pattern| (*pattern).into()).collect(),
+    }
+}
+
+#[test]
+fn only_requests_whose_payload_matches_are_reset() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
+        serve_echo(&b, address, PORT);
+        let order = reset_containing(&a, 1.0, &[r#""shard":5[,}]"#, r"(?-u)\x00\xff"]);
+        let installed = at_b.install(fault, order);
+        assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+        let ask = |payload: &[u8]| a.inside(|| request(address, PORT, payload));
+        for spared in [
+            br#"{"shard":4}"#.as_slice(),
+            br#"{"shard":55}"#,
+            b"\x00\xfe",
+        ] {
+            ask(spared).unwrap();
+        }
+        for hit in [br#"{"shard":5}"#.as_slice(), b"a\x00\xffb"] {
+            let error = ask(hit).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        let ended = at_b.undo(fault);
+        assert_eq!(ended.outcome, Outcome::Installed);
+        for (rule, count) in [
+            ("data packets", 5),
+            ("inspected", 5),
+            ("payloads that match", 2),
+            ("rejected", 2),
+        ] {
+            assert_eq!(counted(&ended, rule), count, "{rule}");
+        }
+        ask(br#"{"shard":5}"#).unwrap();
+    }
+    assert_eq!(b.agent("leftovers").0, 0);
+}
+
+#[test]
+fn a_share_of_matching_requests_is_spared_and_reaches_the_server_once() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    at_b.install("half", reset_containing(&a, 0.5, &["x"]));
+    let failed = resets(&a, b.ip, 200);
+    // 100 expected, standard deviation 7.1: six of them either way.
+    assert!((57..=143).contains(&failed), "{failed} of 200");
+    let ended = at_b.undo("half");
+    assert_eq!(counted(&ended, "payloads that match"), 200);
+    assert_eq!(counted(&ended, "rejected"), failed);
+}
+
+#[test]
+fn a_reset_by_content_that_nothing_matches_or_a_noop_one_is_skipped() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    at_b.install("other", reset_containing(&a, 1.0, &["nobody says this"]));
+    assert_eq!(resets(&a, b.ip, 20), 0);
+    let ended = at_b.undo("other");
+    assert_eq!(ended.outcome, Outcome::Skipped);
+    assert_eq!(counted(&ended, "inspected"), 20);
+    let installed = at_b.install_noop("noop", reset_containing(&a, 1.0, &["x"]));
+    assert_eq!(installed.outcome, Outcome::Skipped);
+    assert_eq!(resets(&a, b.ip, 20), 0);
+    assert_eq!(at_b.undo("noop").outcome, Outcome::Skipped);
+}

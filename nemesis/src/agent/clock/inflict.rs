@@ -181,11 +181,7 @@ fn shift(
     ))
 }
 
-/// Names a fault by eight bytes: FNV-1a.
+/// Names a fault by eight bytes.
 fn tag(run: &str, fault: &str) -> u64 {
-    format!("{run}.{fault}")
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    xxhash_rust::xxh3::xxh3_64(format!("{run}.{fault}").as_bytes())
 }

@@ -1,0 +1,132 @@
+//! A queue of packets: the kernel hands them over, and does with each what it is told.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::netlink::{ACKNOWLEDGE, Message, Netfilter, REQUEST, Received, attribute};
+
+const SUBSYSTEM: u16 = 3;
+const PACKET: u16 = SUBSYSTEM << 8;
+const VERDICT: u16 = SUBSYSTEM << 8 | 1;
+const CONFIGURE: u16 = SUBSYSTEM << 8 | 2;
+
+const CONFIGURE_COMMAND: u16 = 1;
+const CONFIGURE_COPY: u16 = 2;
+const CONFIGURE_LENGTH: u16 = 3;
+const CONFIGURE_MASK: u16 = 4;
+const CONFIGURE_FLAGS: u16 = 5;
+/// Let packets pass when the queue is full; hand over large packets as they are.
+const FLAGS: u32 = 1 | 4;
+
+const PACKET_HEADER: u16 = 1;
+const VERDICT_HEADER: u16 = 2;
+const MARK: u16 = 3;
+const PAYLOAD: u16 = 10;
+
+const ACCEPT: u32 = 1;
+const REPEAT: u32 = 4;
+
+/// Packets that may be held at a time.
+const LONGEST_QUEUE: u32 = 65_536;
+
+/// Numbers that are tried.
+const NUMBERS: std::ops::Range<u16> = 53_100..53_200;
+
+/// How much of each packet is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copy {
+    /// Its number only.
+    Nothing,
+    /// All of it.
+    Everything,
+}
+
+/// A packet that waits for its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packet {
+    id: u32,
+    mark: u32,
+}
+
+/// A queue that this process reads.
+#[derive(Debug)]
+pub(crate) struct Packets {
+    netfilter: Netfilter,
+    /// Its number in this network namespace.
+    pub(crate) number: u16,
+}
+
+impl Packets {
+    /// Takes a number that nobody reads yet.
+    pub(crate) fn open(copy: Copy) -> io::Result<Self> {
+        let mut netfilter = Netfilter::connect()?;
+        let mut refusal = io::Error::other("no number was tried");
+        for number in NUMBERS {
+            let request = || Message::new(CONFIGURE, REQUEST | ACKNOWLEDGE, 0, number);
+            // Command 1 is to bind; then a byte of padding and a family that is not looked at.
+            match netfilter.ask(&request().put(CONFIGURE_COMMAND, &[1, 0, 0, 0]).bytes()) {
+                Ok(()) => {}
+                // Someone else's queue gives the same error as a lack of rights.
+                Err(error) => {
+                    refusal = error;
+                    continue;
+                }
+            }
+            // Range, big-endian, and mode.
+            let copied = match copy {
+                Copy::Nothing => [0, 0, 0, 0, 1],
+                Copy::Everything => [0, 0, 0xff, 0xff, 2],
+            };
+            netfilter.ask(&request().put(CONFIGURE_COPY, &copied).bytes())?;
+            let length = LONGEST_QUEUE.to_be_bytes();
+            netfilter.ask(&request().put(CONFIGURE_LENGTH, &length).bytes())?;
+            let flags = request()
+                .put(CONFIGURE_FLAGS, &FLAGS.to_be_bytes())
+                .put(CONFIGURE_MASK, &FLAGS.to_be_bytes());
+            netfilter.ask(&flags.bytes())?;
+            return Ok(Self { netfilter, number });
+        }
+        Err(refusal)
+    }
+
+    /// Takes the packets that have come, each with what was copied of it; false if none has.
+    pub(crate) fn take(&mut self, mut each: impl FnMut(Packet, &[u8])) -> io::Result<bool> {
+        self.netfilter.take(|received| {
+            let Received::Message(PACKET, attributes) = received else {
+                return;
+            };
+            let number = |kind| {
+                let bytes = attribute(attributes, kind)?.first_chunk()?;
+                Some(u32::from_be_bytes(*bytes))
+            };
+            if let Some(id) = number(PACKET_HEADER) {
+                let mark = number(MARK).unwrap_or(0);
+                let payload = attribute(attributes, PAYLOAD).unwrap_or_default();
+                each(Packet { id, mark }, payload);
+            }
+        })
+    }
+
+    /// Lets a packet go on its way.
+    pub(crate) fn accept(&self, packet: Packet) -> io::Result<()> {
+        self.netfilter.send(&self.verdict(packet, ACCEPT).bytes())
+    }
+
+    /// Sends a packet through the rules again, with these bits added to its mark.
+    pub(crate) fn mark(&self, packet: Packet, bits: u32) -> io::Result<()> {
+        let mark = (packet.mark | bits).to_be_bytes();
+        let verdict = self.verdict(packet, REPEAT).put(MARK, &mark);
+        self.netfilter.send(&verdict.bytes())
+    }
+
+    fn verdict(&self, packet: Packet, verdict: u32) -> Message {
+        let header = [verdict.to_be_bytes(), packet.id.to_be_bytes()].concat();
+        Message::new(VERDICT, REQUEST, 0, self.number).put(VERDICT_HEADER, &header)
+    }
+}
+
+impl AsFd for Packets {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.netfilter.as_fd()
+    }
+}

@@ -1,0 +1,170 @@
+//! Packets held back on their way.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::outcome::Outcome;
+
+use crate::channel::{Channel, LONG_LEASE_MS, seen};
+use crate::node::{Node, eventually, pair};
+use crate::traffic::{request, serve_echo};
+
+const PORT: u16 = 7700;
+
+/// Far more than a request takes between two nodes of one machine.
+const DELAY_MS: u32 = 400;
+
+fn delay(from: &Node, port: Option<u16>, jitter_ms: u32) -> NodeFault {
+    NodeFault::Delay {
+        from: vec![from.ip, from.ipv6],
+        port,
+        delay_ms: DELAY_MS,
+        jitter_ms,
+    }
+}
+
+/// How long a request takes. Held are the first packet of the connection, the one that ends its
+/// opening and brings the request, and those that acknowledge; so two delays at the least.
+fn takes(client: &Node, server: std::net::IpAddr, port: u16) -> Duration {
+    client.inside(|| {
+        let begun = Instant::now();
+        request(server, port, b"x").unwrap();
+        begun.elapsed()
+    })
+}
+
+fn is_delayed(took: Duration) -> bool {
+    took >= 2 * Duration::from_millis(DELAY_MS.into())
+}
+
+fn held(counted: &str) -> u64 {
+    counted.parse().unwrap()
+}
+
+#[test]
+fn packets_are_held_as_long_as_the_fault_and_counted_with_how_long() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
+        serve_echo(&b, address, PORT);
+        assert!(!is_delayed(takes(&a, address, PORT)));
+        let installed = at_b.install(fault, delay(&a, None, 0));
+        assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+        assert!(is_delayed(takes(&a, address, PORT)));
+        // The last packet of the connection is on its way yet.
+        std::thread::sleep(2 * Duration::from_millis(DELAY_MS.into()));
+        let ended = at_b.undo(fault);
+        assert_eq!(ended.outcome, Outcome::Installed, "{ended:?}");
+        assert!(held(seen(&ended, "packets counted by rule `held`")) >= 3);
+        let times = seen(&ended, "held until now");
+        let shortest: f64 = times.split([' ', ',']).nth(3).unwrap().parse().unwrap();
+        assert!(shortest >= DELAY_MS.into(), "{times}");
+        assert!(!is_delayed(takes(&a, address, PORT)));
+    }
+    assert_eq!(b.agent("leftovers").0, 0);
+    assert_eq!(b.tables(), [""; 0]);
+}
+
+#[test]
+fn only_the_named_port_and_sender_are_held_up_and_management_never() {
+    let (a, b) = pair();
+    let mut at_b = Channel::open(&b);
+    at_b.hello(LONG_LEASE_MS, &[a.ip]);
+    for port in [22, PORT, PORT + 1] {
+        serve_echo(&b, b.ip, port);
+    }
+    let installed = at_b.install("port", delay(&a, Some(PORT), 100));
+    assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+    let least = 2 * Duration::from_millis((DELAY_MS - 100).into());
+    assert!(takes(&a, b.ip, PORT) >= least);
+    assert!(!is_delayed(takes(&a, b.ip, PORT + 1)));
+    at_b.install("all", delay(&a, None, 0));
+    assert!(!is_delayed(takes(&a, b.ip, 22)));
+    let other = NodeFault::Delay {
+        from: vec!["10.99.0.77".parse().unwrap()],
+        port: None,
+        delay_ms: DELAY_MS,
+        jitter_ms: 0,
+    };
+    for fault in ["port", "all"] {
+        at_b.undo(fault);
+    }
+    at_b.install("other", other);
+    assert!(!is_delayed(takes(&a, b.ip, PORT)));
+    assert_eq!(at_b.undo("other").outcome, Outcome::Skipped);
+}
+
+#[test]
+fn packets_held_when_the_fault_ends_go_on_their_way() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    let order = NodeFault::Delay {
+        from: vec![a.ip],
+        port: Some(PORT),
+        delay_ms: 10_000,
+        jitter_ms: 0,
+    };
+    at_b.install("long", order);
+    let took = std::thread::scope(|scope| {
+        let client = scope.spawn(|| takes(&a, b.ip, PORT));
+        eventually("a packet is held", || {
+            let queues = b.run(&["cat", "/proc/net/netfilter/nfnetlink_queue"]);
+            let queues = String::from_utf8(queues.stdout).unwrap();
+            let waiting = queues.split_whitespace().nth(2).unwrap_or("0").to_owned();
+            waiting != "0"
+        });
+        at_b.undo("long");
+        client.join().unwrap()
+    });
+    // A dropped packet would be sent again after a second.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn the_death_of_the_queue_process_lets_packets_pass_and_is_told() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    at_b.install("delay", delay(&a, None, 0));
+    assert!(is_delayed(takes(&a, b.ip, PORT)));
+    let (_, left) = b.agent("leftovers");
+    let process = left[0]["remains"][1].as_str().unwrap();
+    let pid = process.strip_prefix("queue process ").unwrap();
+    b.run(&["kill", "-9", pid]);
+    eventually("packets pass", || !is_delayed(takes(&a, b.ip, PORT)));
+    let ended = at_b.undo("delay");
+    assert_eq!(ended.outcome, Outcome::Indeterminate, "{ended:?}");
+    assert_eq!(b.agent("leftovers").0, 0);
+}
+
+#[test]
+fn when_the_agent_is_killed_neither_rules_nor_process_stay() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    at_b.install("delay", delay(&a, None, 0));
+    at_b.prepare("another", delay(&a, None, 0));
+    assert!(is_delayed(takes(&a, b.ip, PORT)));
+    at_b.signal(Signal::SIGKILL);
+    eventually("the watchdog is done", || b.watchdogs().is_empty());
+    assert!(!is_delayed(takes(&a, b.ip, PORT)));
+    assert_eq!(b.agent("leftovers").0, 0);
+    assert_eq!(b.tables(), [""; 0]);
+    let processes = b.run(&["sh", "-c", "cat /proc/[0-9]*/stat"]);
+    let processes = String::from_utf8(processes.stdout).unwrap();
+    let lives = |line: &str| line.contains("(shakedown-queue") && !line.contains(") Z");
+    assert!(!processes.lines().any(lives), "{processes}");
+}
+
+#[test]
+fn a_noop_delay_is_skipped_and_holds_nothing() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    serve_echo(&b, b.ip, PORT);
+    let installed = at_b.install_noop("noop", delay(&a, None, 0));
+    assert_eq!(installed.outcome, Outcome::Skipped);
+    assert!(!is_delayed(takes(&a, b.ip, PORT)));
+    assert_eq!(at_b.undo("noop").outcome, Outcome::Skipped);
+}
