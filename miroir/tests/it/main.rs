@@ -11,4 +11,8 @@ mod operator;
 mod ordering;
 mod prediction;
 mod repair;
+mod rollback;
 mod safety;
+mod stuck;
+mod topology;
+mod zombie;

@@ -71,6 +71,12 @@ impl Process {
         self.wait_for(phase, |l| l["event"] == "phase" && l["phase"] == phase)
     }
 
+    pub(crate) fn wait_for_phase_of(&self, migration: u64, phase: &str) -> Value {
+        self.wait_for(phase, |l| {
+            l["event"] == "phase" && l["phase"] == phase && l["migration"] == migration
+        })
+    }
+
     /// Everything logged so far.
     pub(crate) fn log(&self) -> Vec<Value> {
         self.lines.0.lock().unwrap().clone()
