@@ -7,6 +7,7 @@ mod changes;
 mod coordinator;
 mod ctl;
 mod log;
+mod metrics;
 mod node;
 mod peer;
 #[cfg(feature = "planted-bugs")]

@@ -119,6 +119,7 @@ async fn copy_shard(
         patience.renew();
         limit = (limit * 2).min(config.page_size);
         copied += page.results.len() as u64;
+        cluster.metrics.copied.inc_by(page.results.len() as u64);
         let left = page
             .total
             .saturating_sub(copied)

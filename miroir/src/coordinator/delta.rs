@@ -112,6 +112,7 @@ async fn complete_from(
             .coordinator
             .progress
             .update(migration.id, step.shard, |p| p.delta += missing);
+        cluster.metrics.delta.inc_by(missing);
         copied += missing;
     }
     Ok(copied)

@@ -59,6 +59,7 @@ async fn settle(cluster: &Arc<Cluster>, migration: &Migration) {
     }
     let pending = underway.pending(term, &shards);
     let policy = cluster.config.migration.stuck_writes;
+    cluster.metrics.drain_timeouts.inc();
     log::event(
         "drain_timeout",
         &[

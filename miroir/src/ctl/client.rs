@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::peer::{HttpClient, Request};
 use crate::router::address_of;
+use crate::wire::auth::check_key;
 use crate::wire::error::ErrorBody;
 
 const SHORT: Duration = Duration::from_secs(10);
@@ -56,10 +57,12 @@ impl CtlError {
 pub(crate) struct Client(HttpClient);
 
 impl Client {
-    /// The router at a URL.
-    pub(crate) fn new(url: &str) -> Result<Self, CtlError> {
-        Ok(Client(HttpClient::new(
+    /// The router at a URL, which may want a key.
+    pub(crate) fn new(url: &str, key: Option<&str>) -> Result<Self, CtlError> {
+        check_key("--key", key).map_err(CtlError::Url)?;
+        Ok(Client(HttpClient::with_key(
             address_of(url).map_err(CtlError::Url)?,
+            key,
         )))
     }
 

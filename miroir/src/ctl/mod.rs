@@ -19,6 +19,9 @@ pub(crate) struct CtlArgs {
     /// The router: http://IP:PORT
     #[arg(long)]
     url: String,
+    /// The router's admin key
+    #[arg(long, env = "MIROIR_ADMIN_KEY", hide_env_values = true)]
+    key: Option<String>,
     /// Print answers as JSON
     #[arg(long)]
     json: bool,
@@ -258,7 +261,7 @@ pub(crate) async fn run(args: CtlArgs) -> ExitCode {
 }
 
 async fn perform(args: &CtlArgs) -> Result<Value, CtlError> {
-    let client = Client::new(&args.url)?;
+    let client = Client::new(&args.url, args.key.as_deref())?;
     match &args.command {
         CtlCommand::Health => client.get("/_miroir/health").await,
         CtlCommand::Status => client.get("/_miroir/status").await,

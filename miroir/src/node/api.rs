@@ -18,6 +18,7 @@ use super::tasks::Tasks;
 use super::translate::{check_index, check_shard, fencing, refuse_stale, upserts, write_error};
 use super::writer::{Write, Writer};
 use super::{fingerprint, purge, read};
+use crate::metrics::{Levels, NodeMetrics};
 use crate::wire::document::parse_id;
 use crate::wire::error::ApiError;
 use crate::wire::message::{
@@ -32,6 +33,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) writer: Writer,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) metrics: Arc<NodeMetrics>,
 }
 
 type Body = Result<Bytes, BytesRejection>;
@@ -43,6 +45,7 @@ pub(crate) fn routes(node: Node) -> Router {
             "/health",
             get(|| async { Json(json!({"status": "available"})) }),
         )
+        .route("/metrics", get(metrics))
         .route("/tasks/{uid}", get(task))
         .route(
             "/indexes/{index}/documents",
@@ -90,6 +93,7 @@ impl Node {
         ops: Vec<Op>,
         headers: &HeaderMap,
         kind: &str,
+        bytes: usize,
     ) -> Result<Response, ApiError> {
         check_index(&index)?;
         let fencing = fencing(headers)?;
@@ -99,6 +103,7 @@ impl Node {
             fencing,
             want_documents: headers.get(RETURN_HEADER).is_some_and(|v| v == "documents"),
             origin: Origin::of_header(headers.get(ORIGIN_HEADER).and_then(|v| v.to_str().ok())),
+            bytes,
         };
         let written = self.writer.write(write).await.map_err(write_error)?;
         let mut task = TaskSummary {
@@ -126,6 +131,17 @@ impl Node {
     }
 }
 
+async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
+    let (documents, tombstones) = node.read(Snapshot::records_held).await?;
+    let levels = Levels {
+        queued: node.writer.queued(),
+        documents,
+        tombstones,
+        store_bytes: node.store.size_bytes(),
+    };
+    Ok(node.metrics.show(levels))
+}
+
 async fn task(
     State(node): State<Node>,
     Path(uid): Path<u64>,
@@ -142,8 +158,9 @@ async fn replace(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let ops = upserts(&body?)?.into_iter().map(Op::Put).collect();
-    node.write(index, ops, &headers, "documentAdditionOrUpdate")
+    let body = body?;
+    let ops = upserts(&body)?.into_iter().map(Op::Put).collect();
+    node.write(index, ops, &headers, "documentAdditionOrUpdate", body.len())
         .await
 }
 
@@ -153,8 +170,9 @@ async fn merge(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let ops = upserts(&body?)?.into_iter().map(Op::Merge).collect();
-    node.write(index, ops, &headers, "documentAdditionOrUpdate")
+    let body = body?;
+    let ops = upserts(&body)?.into_iter().map(Op::Merge).collect();
+    node.write(index, ops, &headers, "documentAdditionOrUpdate", body.len())
         .await
 }
 
@@ -304,6 +322,7 @@ async fn delete_one(
         }],
         &headers,
         "documentDeletion",
+        0,
     )
     .await
 }
@@ -314,7 +333,8 @@ async fn delete_batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let batch = match parse_body(&body?)? {
+    let body = body?;
+    let batch = match parse_body(&body)? {
         DeleteBatch::Ids(ids) => DeleteBatchBody {
             ids,
             ..DeleteBatchBody::default()
@@ -336,7 +356,8 @@ async fn delete_batch(
             stamp: Some(t.stamp),
         });
     }
-    node.write(index, ops, &headers, "documentDeletion").await
+    node.write(index, ops, &headers, "documentDeletion", body.len())
+        .await
 }
 
 async fn delete_by_filter(
@@ -355,6 +376,7 @@ async fn delete_by_filter(
         }],
         &headers,
         "documentDeletion",
+        0,
     )
     .await
 }
@@ -428,6 +450,7 @@ impl Node {
                     fencing,
                     want_documents: false,
                     origin: Origin::Expiry,
+                    bytes: 0,
                 };
                 let written = self.writer.write(write).await.map_err(write_error)?;
                 removed += written.effects.iter().filter(|e| e.applied).count() as u64;

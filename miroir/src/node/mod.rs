@@ -21,7 +21,9 @@ use anyhow::Context as _;
 
 pub(crate) use record::{Body, Record, bucket};
 
-use crate::wire::serve;
+use crate::log;
+use crate::metrics::NodeMetrics;
+use crate::wire::{auth, serve};
 
 /// How long open requests may go on after a signal to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -41,6 +43,15 @@ pub(crate) struct NodeArgs {
     /// Requests that may wait for the writer; more are refused with 503
     #[arg(long, default_value_t = 8192)]
     queue: usize,
+    /// Bytes of requests that may wait for the writer; more are refused with 503
+    #[arg(long, default_value_t = 64 << 20)]
+    queue_bytes: usize,
+    /// Bytes of the database kept in memory
+    #[arg(long, default_value_t = 256 << 20)]
+    cache_bytes: usize,
+    /// Key that the router and other clients must send; without, anybody may read and write
+    #[arg(long, env = "MIROIR_NODE_KEY", hide_env_values = true)]
+    key: Option<String>,
     /// Changes kept for the change feed
     #[arg(long, default_value_t = 1_000_000)]
     keep_changes: u64,
@@ -48,21 +59,34 @@ pub(crate) struct NodeArgs {
 
 /// Runs a node until it is told to end.
 pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
+    auth::check_key("the key", args.key.as_deref()).map_err(anyhow::Error::msg)?;
+    if args.key.is_none() {
+        log::warn("without a key anybody may read and write");
+    }
     serve::raise_file_limit();
     std::fs::create_dir_all(&args.data)
         .with_context(|| format!("cannot make the data directory {}", args.data.display()))?;
     let path = args.data.join("node.redb");
     let store = Arc::new(
-        store::Store::open(&path).with_context(|| format!("cannot open {}", path.display()))?,
+        store::Store::open(&path, args.cache_bytes)
+            .with_context(|| format!("cannot open {}", path.display()))?,
     );
     let listener = serve::bind(args.listen).await?;
-    let (writer, writing) = writer::start(Arc::clone(&store), args.queue, args.keep_changes)
+    let metrics = Arc::new(NodeMetrics::new());
+    let limits = writer::Limits {
+        queue: args.queue,
+        queue_bytes: args.queue_bytes,
+        keep_changes: args.keep_changes,
+    };
+    let (writer, writing) = writer::start(Arc::clone(&store), limits, Arc::clone(&metrics))
         .context("cannot start the writer thread")?;
     let app = api::routes(api::Node {
         store,
         writer,
         tasks: Arc::default(),
+        metrics,
     });
+    let app = auth::guarded(app, args.key.as_deref());
     let limits = serve::Limits {
         max_body_bytes: args.max_body_bytes,
         grace: GRACE,

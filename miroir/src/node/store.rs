@@ -1,8 +1,13 @@
 //! The node's database: its tables and snapshots.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _,
+    TableDefinition, WriteTransaction,
+};
 use thiserror::Error;
 
 use super::changes;
@@ -44,12 +49,18 @@ pub(crate) const META_STAMP: &str = "stamp";
 /// Shard of documents written without one, by plain Meilisearch clients.
 pub(crate) const NO_SHARD: u32 = u32::MAX - 1;
 
+/// How often opening anew is tried.
+const REOPENING: u32 = 20;
+
 /// Something went wrong in the database.
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
     /// redb said so.
     #[error("storage: {0}")]
     Redb(#[from] redb::Error),
+    /// The file could not be opened again after an I/O error.
+    #[error("storage: the database is closed after an I/O error")]
+    Closed,
     /// Stored bytes do not make sense.
     #[error("storage: the record of `{0}` is damaged")]
     Damaged(String),
@@ -60,33 +71,88 @@ pub(crate) fn redb_error(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Redb(error.into())
 }
 
-/// The database.
+/// The database. After an I/O error redb refuses everything until the file is opened anew.
 pub(crate) struct Store {
-    pub(crate) database: Database,
+    path: PathBuf,
+    cache_bytes: usize,
+    database: RwLock<Option<Database>>,
 }
 
 impl Store {
-    /// Opens or makes the database, with all tables.
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::create(path).map_err(redb_error)?;
-        let txn = database.begin_write().map_err(redb_error)?;
-        txn.open_table(RECORDS).map_err(redb_error)?;
-        txn.open_table(SHARDS).map_err(redb_error)?;
-        txn.open_table(COUNTS).map_err(redb_error)?;
-        txn.open_table(FENCES).map_err(redb_error)?;
-        txn.open_table(EXPIRIES).map_err(redb_error)?;
-        txn.open_table(META).map_err(redb_error)?;
-        changes::create(&txn)?;
-        txn.commit().map_err(redb_error)?;
-        Ok(Store { database })
+    /// Opens or makes the database, with all tables; at most `cache_bytes` of it are kept in memory.
+    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        Ok(Store {
+            path: path.to_owned(),
+            cache_bytes,
+            database: RwLock::new(Some(open(path, cache_bytes)?)),
+        })
     }
 
     /// A consistent view of everything committed so far.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
         Ok(Snapshot {
-            txn: self.database.begin_read().map_err(redb_error)?,
+            txn: database.begin_read().map_err(redb_error)?,
         })
     }
+
+    /// Begins a write transaction.
+    pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        database.begin_write().map_err(redb_error)
+    }
+
+    /// Closes the database and opens it anew, as it was after the last commit that is on disk.
+    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *database = None;
+        let mut tries = REOPENING;
+        loop {
+            match open(&self.path, self.cache_bytes) {
+                Ok(opened) => {
+                    *database = Some(opened);
+                    return Ok(());
+                }
+                // Reads under way still hold the file.
+                Err(_) if tries > 0 => tries -= 1,
+                Err(error) => return Err(error),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Bytes that can still be written to the disk.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        let disk = nix::sys::statvfs::statvfs(&self.path).ok()?;
+        Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
+    }
+
+    /// Size of the file.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |m| m.len())
+    }
+}
+
+fn open(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let database = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create(path)
+        .map_err(redb_error)?;
+    let txn = database.begin_write().map_err(redb_error)?;
+    txn.open_table(RECORDS).map_err(redb_error)?;
+    txn.open_table(SHARDS).map_err(redb_error)?;
+    txn.open_table(COUNTS).map_err(redb_error)?;
+    txn.open_table(FENCES).map_err(redb_error)?;
+    txn.open_table(EXPIRIES).map_err(redb_error)?;
+    txn.open_table(META).map_err(redb_error)?;
+    changes::create(&txn)?;
+    txn.commit().map_err(redb_error)?;
+    Ok(database)
 }
 
 /// A consistent view of the database.
@@ -128,6 +194,17 @@ impl Snapshot {
     pub(crate) fn counter(&self, key: &str) -> Result<u64, StoreError> {
         let meta = self.txn.open_table(META).map_err(redb_error)?;
         Ok(meta.get(key).map_err(redb_error)?.map_or(0, |v| v.value()))
+    }
+
+    /// Live documents and tombstones of all indexes.
+    pub(crate) fn records_held(&self) -> Result<(u64, u64), StoreError> {
+        let counts = self.txn.open_table(COUNTS).map_err(redb_error)?;
+        let mut live = 0;
+        for row in counts.range::<(&str, u32)>(..).map_err(redb_error)? {
+            live += row.map_err(redb_error)?.1.value();
+        }
+        let all = self.records()?.len().map_err(redb_error)?;
+        Ok((live, all.saturating_sub(live)))
     }
 
     /// Live documents of a shard, or of the whole index.

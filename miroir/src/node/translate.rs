@@ -115,6 +115,10 @@ pub(crate) fn write_error(error: WriteError) -> ApiError {
         WriteError::QueueFull => {
             ApiError::unavailable("queue_full", "too many writes are waiting: try again later")
         }
+        WriteError::DiskFull => ApiError::unavailable(
+            "no_space_left_on_device",
+            "the disk is full: nothing was written",
+        ),
         WriteError::Closed => ApiError::unavailable("shutting_down", "the node is shutting down"),
         WriteError::Refused(Refusal::StaleEpoch { current }) => ApiError::conflict(
             "stale_epoch",

@@ -1,8 +1,10 @@
 //! The one writer: drains a bounded queue of requests into a transaction, commits durably, then answers them all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use redb::Durability;
 use tokio::sync::oneshot;
@@ -10,11 +12,15 @@ use tokio::sync::oneshot;
 use super::apply::{Effect, Op, Refusal, Tables};
 use super::store::{META_SEQ, META_TASK, Store, StoreError, redb_error};
 use crate::log;
+use crate::metrics::NodeMetrics;
 use crate::wire::document::Document;
 use crate::wire::message::{FenceRequest, Origin};
 
 /// Operations put into one transaction at most, so that none waits long for its neighbours.
 const MAX_OPS: usize = 8192;
+
+/// Room that a commit leaves on the disk.
+const RESERVE_BYTES: u64 = 2 << 20;
 
 /// Where a router's write stands in its order of incarnations and routing changes.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +42,8 @@ pub(crate) struct Write {
     pub(crate) want_documents: bool,
     /// Who makes it.
     pub(crate) origin: Origin,
+    /// Size of the request.
+    pub(crate) bytes: usize,
 }
 
 /// A durable write.
@@ -58,6 +66,8 @@ pub(crate) enum WriteError {
     Closed,
     /// Fenced; nothing was applied.
     Refused(Refusal),
+    /// There is no room on the disk; nothing was applied.
+    DiskFull,
     /// The storage failed; nothing is known.
     Storage(String),
 }
@@ -70,27 +80,92 @@ enum Work {
 struct Job {
     work: Work,
     reply: oneshot::Sender<Result<Written, WriteError>>,
+    slot: Slot,
+}
+
+/// What waits for the writer.
+#[derive(Debug, Default)]
+struct Queued {
+    requests: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// A request's place in the counts, until its commit.
+struct Slot {
+    queued: Arc<Queued>,
+    bytes: usize,
+}
+
+impl Slot {
+    /// Takes a place; a request larger than the limit must have the queue to itself.
+    fn take(queued: &Arc<Queued>, bytes: usize, limit: usize) -> Option<Self> {
+        queued.requests.fetch_add(1, Ordering::Relaxed);
+        let before = queued.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let slot = Slot {
+            queued: Arc::clone(queued),
+            bytes,
+        };
+        (before == 0 || before + bytes <= limit).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.queued.requests.fetch_sub(1, Ordering::Relaxed);
+        self.queued.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How the writer works.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Requests that may wait.
+    pub(crate) queue: usize,
+    /// Bytes of requests that may wait.
+    pub(crate) queue_bytes: usize,
+    /// Changes that stay in the log.
+    pub(crate) keep_changes: u64,
 }
 
 /// The queue's entrance.
 #[derive(Clone)]
-pub(crate) struct Writer(SyncSender<Job>);
+pub(crate) struct Writer {
+    sender: SyncSender<Job>,
+    queued: Arc<Queued>,
+    queue_bytes: usize,
+    metrics: Arc<NodeMetrics>,
+}
 
 impl Writer {
     /// Queues a write and waits until it is durable.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, WriteError> {
-        self.submit(Work::Write(write)).await
+        let bytes = write.bytes;
+        self.submit(Work::Write(write), bytes).await
+    }
+
+    /// Requests that wait, and their bytes.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        (
+            self.queued.requests.load(Ordering::Relaxed),
+            self.queued.bytes.load(Ordering::Relaxed),
+        )
     }
 
     /// Raises fences; when this returns, no older write will be applied any more.
     pub(crate) async fn fence(&self, fence: FenceRequest) -> Result<Written, WriteError> {
-        self.submit(Work::Fence(fence)).await
+        self.submit(Work::Fence(fence), 0).await
     }
 
-    async fn submit(&self, work: Work) -> Result<Written, WriteError> {
+    async fn submit(&self, work: Work, bytes: usize) -> Result<Written, WriteError> {
+        let full = || {
+            self.metrics.wrote("queue_full", 1);
+            WriteError::QueueFull
+        };
+        let slot = Slot::take(&self.queued, bytes, self.queue_bytes).ok_or_else(full)?;
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(Job { work, reply }).map_err(|e| match e {
-            TrySendError::Full(_) => WriteError::QueueFull,
+        let job = Job { work, reply, slot };
+        self.sender.try_send(job).map_err(|e| match e {
+            TrySendError::Full(_) => full(),
             TrySendError::Disconnected(_) => WriteError::Closed,
         })?;
         answer
@@ -102,17 +177,23 @@ impl Writer {
 /// Starts the writer thread; it ends when the last [`Writer`] is dropped.
 pub(crate) fn start(
     store: Arc<Store>,
-    queue: usize,
-    keep_changes: u64,
+    limits: Limits,
+    metrics: Arc<NodeMetrics>,
 ) -> std::io::Result<(Writer, JoinHandle<()>)> {
-    let (sender, receiver) = sync_channel(queue);
+    let (sender, receiver) = sync_channel(limits.queue);
+    let writer = Writer {
+        sender,
+        queued: Arc::default(),
+        queue_bytes: limits.queue_bytes,
+        metrics: Arc::clone(&metrics),
+    };
     let thread = std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || run(&store, &receiver, keep_changes))?;
-    Ok((Writer(sender), thread))
+        .spawn(move || run(&store, &receiver, limits.keep_changes, &metrics))?;
+    Ok((writer, thread))
 }
 
-fn run(store: &Store, queue: &Receiver<Job>, keep_changes: u64) {
+fn run(store: &Store, queue: &Receiver<Job>, keep_changes: u64, metrics: &NodeMetrics) {
     while let Ok(first) = queue.recv() {
         let mut ops = first.ops();
         let mut jobs = vec![first];
@@ -122,23 +203,75 @@ fn run(store: &Store, queue: &Receiver<Job>, keep_changes: u64) {
             ops += job.ops();
             jobs.push(job);
         }
-        commit(store, jobs, keep_changes);
+        let bytes = jobs.iter().map(|j| j.slot.bytes as u64).sum::<u64>();
+        let begun = Instant::now();
+        if has_room(store, bytes) {
+            let result = commit(store, jobs, keep_changes, metrics);
+            metrics.committed(begun.elapsed());
+            if let Err(error) = result {
+                recover(store, &error);
+            }
+        } else {
+            metrics.wrote("disk_full", jobs.len() as u64);
+            for job in jobs {
+                // The client may have gone.
+                let _ = job.reply.send(Err(WriteError::DiskFull));
+            }
+        }
     }
 }
 
-fn commit(store: &Store, jobs: Vec<Job>, keep_changes: u64) {
-    let (work, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|j| (j.work, j.reply)).unzip();
-    let results = transact(store, work, keep_changes).unwrap_or_else(|e| {
-        log::warn(&format!("a commit failed: {e}"));
-        replies
-            .iter()
-            .map(|_| Err(WriteError::Storage(e.to_string())))
-            .collect()
-    });
-    for (reply, result) in replies.into_iter().zip(results) {
+/// Whether the disk has room for a commit of so many bytes, and for redb to move what they share pages with. Asked
+/// beforehand, since a commit that fails half-way leaves it open whether it was made.
+fn has_room(store: &Store, bytes: u64) -> bool {
+    store
+        .free_bytes()
+        .is_none_or(|free| free > RESERVE_BYTES + 4 * bytes)
+}
+
+/// After a failed commit: the database is opened anew, without what was not committed.
+fn recover(store: &Store, error: &StoreError) {
+    log::warn(&format!("a commit failed: {error}"));
+    match store.reopen() {
+        Ok(()) => log::event("reopened", &[]),
+        Err(error) => log::warn(&format!("the database cannot be opened again yet: {error}")),
+    }
+}
+
+fn commit(
+    store: &Store,
+    jobs: Vec<Job>,
+    keep_changes: u64,
+    metrics: &NodeMetrics,
+) -> Result<(), StoreError> {
+    let mut works = Vec::with_capacity(jobs.len());
+    let mut waiting = Vec::with_capacity(jobs.len());
+    for Job { work, reply, slot } in jobs {
+        works.push(work);
+        waiting.push((reply, slot));
+    }
+    let (results, failed) = match transact(store, works, keep_changes) {
+        Ok(results) => (results, None),
+        Err(error) => {
+            let message = error.to_string();
+            let failures = waiting.iter();
+            let failures = failures.map(|_| Err(WriteError::Storage(message.clone())));
+            (failures.collect(), Some(error))
+        }
+    };
+    for ((reply, _slot), result) in waiting.into_iter().zip(results) {
+        metrics.wrote(
+            match &result {
+                Ok(_) => "committed",
+                Err(WriteError::Refused(_)) => "fenced",
+                Err(_) => "failed",
+            },
+            1,
+        );
         // The client may have gone; its write stays.
         let _ = reply.send(result);
     }
+    failed.map_or(Ok(()), Err)
 }
 
 fn transact(
@@ -146,7 +279,7 @@ fn transact(
     work: Vec<Work>,
     keep_changes: u64,
 ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
-    let mut txn = store.database.begin_write().map_err(redb_error)?;
+    let mut txn = store.begin_write()?;
     txn.set_durability(durability()).map_err(redb_error)?;
     let mut results = Vec::with_capacity(work.len());
     {
@@ -190,7 +323,7 @@ fn durability() -> Durability {
 #[cfg(feature = "planted-bugs")]
 fn durability() -> Durability {
     use std::sync::Mutex;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     if !crate::planted::planted(crate::planted::Bug::AckBeforeDurable) {
         return Durability::Immediate;

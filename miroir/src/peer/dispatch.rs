@@ -42,9 +42,13 @@ impl Peer {
         identity: Arc<Identity>,
     ) -> Self {
         let node = match kind {
-            NodeKind::Miroir => {
-                Node::Miroir(MiroirNode::new(name.clone(), address, timeout, identity))
-            }
+            NodeKind::Miroir => Node::Miroir(MiroirNode::new(
+                name.clone(),
+                address,
+                timeout,
+                key,
+                identity,
+            )),
             NodeKind::Meilisearch => {
                 Node::Meilisearch(Meilisearch::new(name.clone(), address, timeout, key, locks))
             }

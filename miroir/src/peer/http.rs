@@ -54,17 +54,30 @@ pub(crate) struct Response {
 pub(crate) struct HttpClient {
     address: SocketAddr,
     host: HeaderValue,
+    authorization: Option<HeaderValue>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 impl HttpClient {
     /// A client without connections yet.
     pub(crate) fn new(address: SocketAddr) -> Self {
+        Self::with_key(address, None)
+    }
+
+    /// One that sends a bearer key, which must have been checked, with each request.
+    pub(crate) fn with_key(address: SocketAddr, key: Option<&str>) -> Self {
+        let authorization = key.map(|key| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+                .expect("keys are checked to be printable ASCII");
+            value.set_sensitive(true);
+            value
+        });
         let host =
             HeaderValue::from_str(&address.to_string()).expect("an address is printable ASCII");
         HttpClient {
             address,
             host,
+            authorization,
             idle: Mutex::default(),
         }
     }
@@ -122,6 +135,9 @@ impl HttpClient {
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/json"),
             );
+        }
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         for (name, value) in request.headers {
             headers.insert(name, value.clone());

@@ -101,16 +101,17 @@ impl PeerError {
 }
 
 impl MiroirNode {
-    /// A node at an address; no call lasts longer than `timeout`.
+    /// A node at an address, which may want a key; no call lasts longer than `timeout`.
     pub(super) fn new(
         name: String,
         address: SocketAddr,
         timeout: Duration,
+        key: Option<&str>,
         identity: Arc<Identity>,
     ) -> Self {
         MiroirNode {
             name,
-            http: HttpClient::new(address),
+            http: HttpClient::with_key(address, key),
             timeout,
             identity,
         }

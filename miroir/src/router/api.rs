@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -63,9 +64,21 @@ async fn upsert(
     let items = refused(documents(cluster, index, body))?;
     accepted(
         cluster,
-        write(cluster, kind, items).await?,
+        counted(cluster, kind, items).await?,
         "documentAdditionOrUpdate",
     )
+}
+
+async fn counted(
+    cluster: &Arc<Cluster>,
+    kind: Kind,
+    items: Vec<Item>,
+) -> Result<Written, ApiError> {
+    let begun = Instant::now();
+    let result = write(cluster, kind, items).await;
+    let degraded = result.as_ref().is_ok_and(|w| !w.degraded.is_empty());
+    cluster.metrics.write(&result, degraded, begun.elapsed());
+    result
 }
 
 async fn delete_one(
@@ -112,7 +125,7 @@ async fn delete(
     }))?;
     accepted(
         cluster,
-        write(cluster, Kind::Delete, items).await?,
+        counted(cluster, Kind::Delete, items).await?,
         "documentDeletion",
     )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::sync::Semaphore;
 
-use super::config::{Config, Member, address_of};
+use super::config::{Config, Member, NodeKind, address_of};
 use super::hlc::Hlc;
 use super::key_locks::KeyLocks;
 use super::table::{Route, Table};
@@ -18,6 +18,7 @@ use crate::audit::Audit;
 use crate::changes::FeedCounts;
 use crate::coordinator::{Coordinator, Phase, State, StateStore};
 use crate::log;
+use crate::metrics::RouterMetrics;
 use crate::peer::{Identity, Peer, Writer};
 use crate::wire::error::ApiError;
 use crate::wire::message::{FenceRequest, Origin};
@@ -28,6 +29,8 @@ pub(crate) struct Peers {
     timeout: Duration,
     locks: Arc<KeyLocks>,
     identity: Arc<Identity>,
+    /// What Miroir's own nodes want.
+    node_key: Option<String>,
 }
 
 impl Peers {
@@ -48,7 +51,10 @@ impl Peers {
             address_of(&member.url)?,
             self.timeout,
             member.kind,
-            member.key.as_deref(),
+            match member.kind {
+                NodeKind::Miroir => self.node_key.as_deref(),
+                NodeKind::Meilisearch => member.key.as_deref(),
+            },
             Arc::clone(&self.locks),
             Arc::clone(&self.identity),
         );
@@ -78,6 +84,7 @@ pub(crate) struct Cluster {
     pub(crate) coordinator: Coordinator,
     pub(crate) anti_entropy: Journal,
     pub(crate) feed: FeedCounts,
+    pub(crate) metrics: RouterMetrics,
     /// Keys of writes that failed on NEW: all that the planted bug's delta pass looks at.
     #[cfg(feature = "planted-bugs")]
     pub(crate) failed_on_new: std::sync::Mutex<Vec<(u32, String)>>,
@@ -111,6 +118,7 @@ impl Cluster {
         let peers = Peers {
             by_name: RwLock::default(),
             timeout: config.node_timeout(),
+            node_key: config.node_key.clone(),
             locks: Arc::clone(&locks),
             identity: Arc::clone(&identity),
         };
@@ -140,6 +148,7 @@ impl Cluster {
             permits: Arc::new(Semaphore::new(config.max_writes)),
             coordinator: Coordinator::default(),
             feed: FeedCounts::default(),
+            metrics: RouterMetrics::new(),
             anti_entropy: Journal::open(&config.data_dir),
             #[cfg(feature = "planted-bugs")]
             failed_on_new: std::sync::Mutex::default(),

@@ -8,6 +8,8 @@ use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::wire::auth::check_key;
+
 /// Code of the refusal to migrate without any of the two safety nets.
 pub(crate) const UNSAFE_CUTOVER: &str = "UnsafeCutoverNoAntiEntropy";
 
@@ -147,6 +149,12 @@ pub(crate) struct Config {
     pub(crate) groups: Vec<Group>,
     /// Initial nodes; later ones join through the API.
     pub(crate) nodes: Vec<Member>,
+    /// Key that clients must send; without, anybody may read and write.
+    pub(crate) data_key: Option<String>,
+    /// Key that operators must send; without, anybody may.
+    pub(crate) admin_key: Option<String>,
+    /// Key that the nodes want.
+    pub(crate) node_key: Option<String>,
     /// Where to record dual writes and copied pages.
     pub(crate) audit_log: Option<PathBuf>,
     /// Client writes under way at most; more are refused.
@@ -331,6 +339,14 @@ impl Config {
                  expiry.sweep_interval_s must be at least 1"
                     .to_owned(),
             );
+        }
+        let keys = [
+            ("data_key", &self.data_key),
+            ("admin_key", &self.admin_key),
+            ("node_key", &self.node_key),
+        ];
+        for (name, key) in keys {
+            check_key(name, key.as_deref()).map_err(ConfigError::Invalid)?;
         }
         crate::anti_entropy::check_schedule(&self.anti_entropy.schedule)
             .map_err(ConfigError::Invalid)?;

@@ -29,8 +29,9 @@ pub(crate) use config::{
 pub(crate) use key_locks::KeyLocks;
 pub(crate) use takeover::confirm;
 
+use crate::wire::auth::guarded;
 use crate::wire::serve;
-use crate::{anti_entropy, changes, coordinator, log};
+use crate::{anti_entropy, changes, coordinator, log, metrics};
 
 /// Options of `miroir router`.
 #[derive(Debug, clap::Args)]
@@ -59,10 +60,16 @@ pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
     serve::raise_file_limit();
     let cluster = Arc::new(Cluster::open(config)?);
     let listener = serve::bind(cluster.config.listen).await?;
-    let app = api::routes(Arc::clone(&cluster))
-        .merge(admin::routes(Arc::clone(&cluster)))
+    let keys = (&cluster.config.data_key, &cluster.config.admin_key);
+    if keys.0.is_none() || keys.1.is_none() {
+        log::warn("without data_key and admin_key anybody may read, write and operate");
+    }
+    let admin = admin::routes(Arc::clone(&cluster))
         .merge(anti_entropy::routes(Arc::clone(&cluster)))
-        .merge(changes::routes(Arc::clone(&cluster)));
+        .merge(changes::routes(Arc::clone(&cluster)))
+        .merge(metrics::routes(Arc::clone(&cluster)));
+    let app = guarded(api::routes(Arc::clone(&cluster)), keys.0.as_deref())
+        .merge(guarded(admin, keys.1.as_deref()));
     let recovering = tokio::spawn(recover(Arc::clone(&cluster)));
     let limits = serve::Limits {
         max_body_bytes: cluster.config.max_body_bytes,

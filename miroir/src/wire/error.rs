@@ -44,7 +44,7 @@ pub(crate) struct ErrorBody {
     pub(crate) message: String,
     /// Stable name.
     pub(crate) code: String,
-    /// `invalid_request`, `internal` or `system`.
+    /// `invalid_request`, `auth`, `internal` or `system`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// Where to read more; empty here.
@@ -103,6 +103,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let kind = match self.status.as_u16() {
+            401 | 403 => "auth",
             400..=499 => "invalid_request",
             503 => "system",
             _ => "internal",

@@ -1,5 +1,6 @@
 //! What travels between clients, router and nodes: documents, requests, answers, errors.
 
+pub(crate) mod auth;
 pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod message;

@@ -3,7 +3,9 @@
 
 mod crash;
 mod feed;
+mod keys;
 mod kit;
+mod limits;
 mod meilisearch;
 mod migration;
 mod node;

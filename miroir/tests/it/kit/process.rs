@@ -87,6 +87,11 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, then waits; whether it ended with success.
     pub(crate) fn terminate(&mut self) -> bool {
         self.signal("TERM");
