@@ -15,8 +15,9 @@ use super::read;
 use super::table::{Admission, Route};
 use super::underway::{About, Entry, Guard};
 use crate::routing::shard_of;
-use crate::wire::document::{Document, SHARD, STAMP};
+use crate::wire::document::{Document, SHARD, STAMP, is_expired};
 use crate::wire::error::{ApiError, Outcome};
+use crate::wire::stamp::millis_of;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +138,10 @@ async fn merged(
         .filter_map(|(id, (_, document))| Some((id, document?)))
         .collect();
     let merge = |mut item: Stamped| {
-        let mut whole = known.remove(&item.id).unwrap_or_default();
+        let before = known.remove(&item.id);
+        let mut whole = before
+            .filter(|d| !is_expired(d, millis_of(item.stamp)))
+            .unwrap_or_default();
         whole.extend(item.document);
         known.insert(item.id.clone(), whole.clone());
         item.document = whole;
