@@ -18,7 +18,7 @@ pub(crate) enum Bug {
     AckBeforeDurable,
     /// A copied page overwrites whatever the new owner holds.
     CopyOverwritesNewer,
-    /// Deletes during the migration go to the old owner only, and leave the delta pass nothing to see.
+    /// Deletes during the migration go to the old owner only, and leave no tombstone there for the delta pass to see.
     DeleteNotToNew,
     /// Anti-entropy and delta pass overlook tombstones.
     RepairIgnoresTombstones,
@@ -26,19 +26,19 @@ pub(crate) enum Bug {
     WallClock,
     /// The old owners' copies are removed before the routing has switched.
     CleanupBeforeActivate,
-    /// The routing switches before the delta pass has run.
+    /// The routing switches before the delta pass, which then asks the routing for its source, and finds the new owner.
     RouteBeforeDelta,
-    /// The background copy pages by offset, so that documents inserted or deleted meanwhile shift others out of it.
+    /// The background copy leaves out documents written after it began, and trusts the dual write with them.
     CopySkipsInserts,
-    /// The drain counts only the first write to each shard.
+    /// The drain waits for the oldest write under way only, and does not fence late ones.
     DrainCountsFirst,
-    /// A restarted router goes on one phase too late.
+    /// A restarted router takes an unfinished migration for one that was about to activate.
     RecoveryWrongPhase,
     /// Repairs show up in the change feed.
     RepairEmitsChanges,
     /// One acknowledgement too few makes a quorum.
     QuorumOffByOne,
-    /// A page that failed is not repeated.
+    /// A page that the new owner did not take is not repeated.
     PageLostOnRetry,
 }
 

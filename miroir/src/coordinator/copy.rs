@@ -74,8 +74,6 @@ async fn copy_shard(
     let mut copied = 0;
     let mut patience = Patience::endless();
     let mut unread = 0;
-    #[cfg(feature = "planted-bugs")]
-    let begun = cluster.hlc.next(&cluster.state);
     loop {
         let request = PageRequest {
             filter: Some(shard_filter(shard)),
@@ -88,7 +86,7 @@ async fn copy_shard(
             Ok(page) => {
                 unread = 0;
                 #[cfg(feature = "planted-bugs")]
-                let page = without_later_writes(page, begun);
+                let page = super::planted::without_later_writes(cluster, migration, page);
                 carry(cluster, &page, to).await.map(|()| page)
             }
             Err(error) => {
@@ -154,16 +152,6 @@ async fn carry(cluster: &Cluster, page: &Page, to: &[Arc<Peer>]) -> Result<(), P
         carried?;
     }
     Ok(())
-}
-
-/// The planted bug: what was written after the copy began is left to the dual write.
-#[cfg(feature = "planted-bugs")]
-fn without_later_writes(mut page: Page, begun: u64) -> Page {
-    if planted(Bug::CopySkipsInserts) {
-        page.results
-            .retain(|d| crate::wire::document::stamp_of(d) <= begun);
-    }
-    page
 }
 
 fn record(cluster: &Cluster, migration: u64, shard: u32, after: Option<String>, page: Page) {

@@ -1,6 +1,7 @@
 //! The coordinator's planted bugs, for negative controls.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::drive::enter;
 use super::state::{Migration, Move, Phase};
@@ -8,6 +9,8 @@ use crate::log;
 use crate::peer::{Peer, PeerError, Stamped};
 use crate::planted::{Bug, planted};
 use crate::router::Cluster;
+use crate::wire::document::stamp_of;
+use crate::wire::message::Page;
 
 /// `delta_from_memory`: copies only what this process remembers as failed on NEW.
 pub(crate) async fn copy_remembered(
@@ -35,6 +38,17 @@ pub(crate) async fn copy_remembered(
     to.carry(&cluster.config.index, records, cluster.writer())
         .await
         .map(drop)
+}
+
+/// `copy_skips_inserts`: what was written since the dual write began is left to the dual write.
+pub(crate) fn without_later_writes(cluster: &Cluster, migration: u64, mut page: Page) -> Page {
+    static BEGUN: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+    if planted(Bug::CopySkipsInserts) {
+        let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = *begun.entry(migration).or_insert_with(|| cluster.hlc.now());
+        page.results.retain(|d| stamp_of(d) <= begun);
+    }
+    page
 }
 
 /// `no_drain` and `drain_counts_first`: goes on with writes still under way, and takes the fence for needless.

@@ -11,6 +11,7 @@ mod migration;
 mod node;
 mod operator;
 mod ordering;
+mod planted;
 mod prediction;
 mod repair;
 mod rollback;

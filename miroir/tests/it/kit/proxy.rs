@@ -1,12 +1,13 @@
 //! A TCP proxy that resets connections instead of passing data on: requests fail without arriving.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// Everything is reset.
 pub(crate) const ALWAYS: u32 = 1000;
@@ -17,15 +18,24 @@ pub(crate) struct Proxy {
     /// Share of data chunks towards the server that are answered with a reset, in per mille.
     share: Arc<AtomicU32>,
     resets: Arc<AtomicU64>,
+    holds: Holds,
 }
+
+/// Texts that data towards the server is held back for.
+type Holds = Arc<Mutex<Vec<(String, watch::Receiver<bool>)>>>;
+
+/// Holds data back until it is dropped.
+pub(crate) struct Hold(#[expect(dead_code, reason = "held for its drop")] watch::Sender<bool>);
 
 impl Proxy {
     pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (share, resets): (Arc<AtomicU32>, Arc<AtomicU64>) = Default::default();
+        let holds = Holds::default();
         let (shared, counted, server) =
             (Arc::clone(&share), Arc::clone(&resets), server.to_owned());
+        let held = Arc::clone(&holds);
         tokio::spawn(async move {
             let mut seed = 1;
             while let Ok((client, _)) = listener.accept().await {
@@ -35,6 +45,7 @@ impl Proxy {
                     server.clone(),
                     Arc::clone(&shared),
                     Arc::clone(&counted),
+                    Arc::clone(&held),
                     seed,
                 ));
             }
@@ -43,7 +54,15 @@ impl Proxy {
             address,
             share,
             resets,
+            holds,
         }
+    }
+
+    /// Holds back data that contains a text, and what follows it on its connection.
+    pub(crate) fn hold(&self, text: &str) -> Hold {
+        let (sender, receiver) = watch::channel(false);
+        self.holds.lock().unwrap().push((text.to_owned(), receiver));
+        Hold(sender)
     }
 
     pub(crate) fn reset_share(&self, per_mille: u32) {
@@ -60,6 +79,7 @@ async fn pass(
     server: String,
     share: Arc<AtomicU32>,
     resets: Arc<AtomicU64>,
+    holds: Holds,
     mut seed: u64,
 ) {
     let Ok(server) = TcpStream::connect(server).await else {
@@ -85,6 +105,18 @@ async fn pass(
             resets.fetch_add(1, Ordering::Relaxed);
             // The chunk never reaches the server.
             break;
+        }
+        let matching = {
+            let text = String::from_utf8_lossy(&buffer[..n]);
+            let holds = holds.lock().unwrap();
+            holds
+                .iter()
+                .find(|(t, _)| text.contains(t.as_str()))
+                .map(|(_, r)| r.clone())
+        };
+        if let Some(mut hold) = matching {
+            // An error is the end of the hold.
+            let _ = hold.wait_for(|released| *released).await;
         }
         if to_server.write_all(&buffer[..n]).await.is_err() {
             break;
