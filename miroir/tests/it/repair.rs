@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::kit::cluster::Cluster;
-use crate::kit::load::preload;
+use crate::kit::load::{Load, preload};
 use crate::kit::process::run;
 
 const REPLICAS: &str = "replication_factor = 3";
@@ -241,4 +241,31 @@ async fn a_wrong_schedule_is_refused_at_start_up() {
     ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("anti_entropy.schedule"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_throughout_a_migration_under_load_do_no_harm() {
+    let options = "replication_factor = 2\n[migration]\npage_size = 50\nphase_settle_ms = 150";
+    let cluster = Cluster::start(4, 3, options);
+    let mut known = preload(&cluster.http, &cluster.address, 600).await;
+    let load = Load::start(&cluster.http, &cluster.address, 4);
+    cluster.migrate_to(4, None, true).await;
+    let mut passes = 0;
+    while cluster.get("/_miroir/status").await["phase"] != "complete" {
+        pass(&cluster, "run").await;
+        passes += 1;
+    }
+    known.merge(load.end().await);
+    assert!(passes > 1, "only {passes} passes ran");
+    assert_eq!(pass(&cluster, "run").await["complete"], true);
+    assert_eq!(pass(&cluster, "verify").await["divergent_keys"], 0);
+    known.assert_intact(&cluster.http, &cluster.address).await;
+    let placement = cluster.get("/_miroir/placement").await;
+    for (node, n) in cluster.nodes.iter().zip(1..) {
+        for document in cluster.held_by(n).await {
+            let shard = document["_miroir_shard"].as_u64().unwrap() as usize;
+            let owners = placement["shards"][shard]["owners"].as_array().unwrap();
+            assert!(owners.contains(&json!(node.address)), "left behind: {document}");
+        }
+    }
 }
