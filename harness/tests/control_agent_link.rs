@@ -104,6 +104,66 @@ fn a_refusal_carries_the_agents_own_words() {
     assert_eq!(link.request(RequestBody::Ping).unwrap(), Reply::Done);
 }
 
+fn fault_outcome(link: &AgentLink, body: RequestBody) -> Outcome {
+    match link.request(body).unwrap() {
+        Reply::Fault(outcome) => outcome.outcome,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A local node has neither loop devices of its own nor the rights to reach the machine's clock or modules.
+#[test]
+fn faults_on_disks_clocks_and_packets_work_on_a_local_node_and_leave_nothing_when_it_goes() {
+    let cluster = cluster(1);
+    let node = remote(&cluster, 0);
+    let (link, _, _notices) = open(&node, &LinkOptions::new("disks"));
+    let disk = RequestBody::Disk {
+        path: "/srv/sleeper".to_owned(),
+        size_mib: 16,
+    };
+    assert_eq!(link.request(disk).unwrap(), Reply::Done);
+    link.request(sleeper()).unwrap();
+    let (service, dir) = ("sleeper".to_owned(), "/srv/sleeper".to_owned());
+    let orders = [
+        NodeFault::Clock {
+            service: service.clone(),
+            offset_ms: -5000,
+        },
+        NodeFault::Delay {
+            from: vec!["10.255.255.1".parse().unwrap()],
+            port: None,
+            delay_ms: 100,
+            jitter_ms: 10,
+        },
+        NodeFault::DiskFull {
+            dir: dir.clone(),
+            leave_bytes: 0,
+        },
+        NodeFault::PowerLoss { service, dir },
+    ];
+    for order in orders {
+        let fault = "f".to_owned();
+        let install = RequestBody::Install {
+            fault: fault.clone(),
+            order: order.clone(),
+            noop: false,
+        };
+        assert_eq!(
+            fault_outcome(&link, install),
+            Outcome::Installed,
+            "{order:?}"
+        );
+        fault_outcome(&link, RequestBody::Undo { fault });
+    }
+    let device = node.run("findmnt -no SOURCE /srv/sleeper").unwrap();
+    let device = device.trim().strip_prefix("/dev/").unwrap();
+    let attached = PathBuf::from(format!("/sys/block/{device}/loop/backing_file"));
+    assert!(attached.exists());
+    drop(link);
+    drop(cluster);
+    waits_until("the loop device is free", || !attached.exists());
+}
+
 #[test]
 fn closing_the_link_undoes_the_faults_on_the_node() {
     let cluster = cluster(1);
