@@ -4,7 +4,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN := target/$(HOST)/release
 # Local clusters need root; nothing else does.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := openssh-server nftables iproute2 libssl-dev pkg-config gcc
+PACKAGES := openssh-server nftables iproute2 e2fsprogs libssl-dev pkg-config gcc
 
 .PHONY: help setup build demo test bench lint
 

@@ -1,0 +1,88 @@
+//! What is still in place on a node: of faults, and disks.
+
+use serde::Serialize;
+
+use super::clock;
+use super::disk;
+use super::error::AgentError;
+use super::ledger::{self, UndoStep};
+use super::nft;
+use super::rules;
+use super::service::Record;
+use super::state_dir::{StateDir, StateLock};
+
+/// Something of a fault that is still in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// `RUN.FAULT` in the ledger; empty for a disk, and for a table of ours that no fault in the ledger
+    /// accounts for.
+    pub fault: String,
+    /// What is there: tables, stopped processes, services down, disks.
+    pub remains: Vec<String>,
+}
+
+/// What is still in place on this node, from the ledger and from the kernel's list of tables.
+///
+/// # Errors
+/// When the state directory can't be locked or read, or nft fails though tables are in the ledger.
+pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
+    let lock = state.lock()?;
+    let mut found = Vec::new();
+    let mut known_tables = Vec::new();
+    for (file, entry) in ledger::list(&lock)? {
+        let (fault, remains) = match entry {
+            Ok(entry) => {
+                known_tables.push(rules::table_name(&entry.run, &entry.fault));
+                let mut remains = Vec::new();
+                for step in &entry.undo {
+                    remains.extend(in_place(&lock, step)?);
+                }
+                (format!("{}.{}", entry.run, entry.fault), remains)
+            }
+            Err(error) => (file, vec![error.to_string()]),
+        };
+        found.push(Leftover { fault, remains });
+    }
+    // Where nft isn't there or not allowed, no table of ours can have been loaded.
+    for table in nft::tables().unwrap_or_default() {
+        if table.starts_with("shakedown_") && !known_tables.contains(&table) {
+            found.push(Leftover {
+                fault: String::new(),
+                remains: vec![format!("table {table}")],
+            });
+        }
+    }
+    for disk in disk::list(&lock)? {
+        found.push(Leftover {
+            fault: String::new(),
+            remains: vec![format!("disk {}", disk.path.display())],
+        });
+    }
+    Ok(found)
+}
+
+fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, AgentError> {
+    Ok(match step {
+        UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
+        UndoStep::EndQueue { process, .. } => process
+            .is_alive()
+            .then(|| format!("queue process {}", process.pid)),
+        UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
+        UndoStep::RestoreClocks { tag, .. } => match clock::shifted(*tag)?.len() {
+            0 => None,
+            count => Some(format!("wall clock of {count} processes is shifted")),
+        },
+        UndoStep::Remount { disk } => {
+            disk::is_down(lock, disk)?.then(|| format!("disk {} is down", disk.display()))
+        }
+        UndoStep::RemoveFiller { file } => file
+            .exists()
+            .then(|| format!("file {} fills its disk", file.display())),
+        UndoStep::Continue { process } => {
+            (process.state() == Some('T')).then(|| format!("pid {} is stopped", process.pid))
+        }
+        UndoStep::StartService { service } => Record::load(lock, service)?
+            .filter(|record| !record.process.is_alive())
+            .map(|_| format!("service {service} is down")),
+    })
+}
