@@ -5,7 +5,7 @@ use shakedown_checker::rate::Rate;
 
 use crate::pool::Group;
 use crate::quantity::count;
-use crate::results::{CheckpointResult, Claim, ClaimOf};
+use crate::results::{CheckpointResult, Claim, ClaimOf, Verdict};
 
 /// What a measurement says of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,6 +33,9 @@ pub(crate) struct Measured {
 /// The claim of a scenario, measured at the checkpoint at which most was lost.
 pub(crate) fn measure(group: &Group<'_>) -> Option<Measured> {
     let claim = group.scenario.claim.as_ref()?;
+    if claim.of == ClaimOf::Expectation {
+        return Some(of_expectation(group, claim));
+    }
     let checkpoint = group.worst_checkpoint();
     let rate = checkpoint.map_or_else(Rate::default, |checkpoint| rate_of(checkpoint, claim.of));
     let judgement = judge(claim, &rate);
@@ -56,6 +59,29 @@ pub(crate) fn measure(group: &Group<'_>) -> Option<Measured> {
     })
 }
 
+/// A claim without a figure: the scenario's verdict says whether it holds.
+fn of_expectation(group: &Group<'_>, claim: &Claim) -> Measured {
+    let (judgement, in_words) = match group.verdict() {
+        Verdict::Valid => (Judgement::Agrees, "it was tried, and the claim holds"),
+        Verdict::Unknown => (
+            Judgement::CannotTell,
+            "neither shown nor contradicted: not all of it was put to the test",
+        ),
+        Verdict::Invalid => (
+            Judgement::Contradicted,
+            "the measurement contradicts the claim: what it promises did not hold",
+        ),
+    };
+    Measured {
+        configuration: group.scenario.configuration.clone(),
+        scenario: group.scenario.name.clone(),
+        claim: claim.text.clone(),
+        measured: group.verdict_in_words(),
+        in_words: in_words.to_owned(),
+        judgement,
+    }
+}
+
 fn rate_of(checkpoint: &CheckpointResult, of: ClaimOf) -> Rate {
     let loss = &checkpoint.loss;
     match of {
@@ -70,6 +96,7 @@ fn rate_of(checkpoint: &CheckpointResult, of: ClaimOf) -> Rate {
             .as_ref()
             .and_then(|explained| explained.at_risk)
             .unwrap_or_default(),
+        ClaimOf::Expectation => Rate::default(),
     }
 }
 
@@ -97,6 +124,10 @@ fn in_words(claim: &Claim, rate: &Rate, judgement: Judgement) -> String {
         (Judgement::Agrees, Some(_)) => {
             "the claim holds: the whole interval is below it".to_owned()
         }
+        (Judgement::Agrees, None) if claimed == 0.0 => format!(
+            "nothing was lost, as claimed; up to {:.1} per million are compatible with it",
+            rate.high * 1e6
+        ),
         (Judgement::Agrees, None) => "the measurement agrees with the claim".to_owned(),
         (Judgement::Contradicted, None) if rate.low > claimed => {
             "the measurement contradicts the claim: the rate is higher".to_owned()
@@ -152,6 +183,23 @@ mod tests {
         assert_eq!(below_one(Rate::new(0, 1_000)), Judgement::CannotTell);
         assert_eq!(below_one(Rate::new(0, 4_000_000)), Judgement::Agrees);
         assert_eq!(below_one(Rate::new(20, 1_000)), Judgement::Contradicted);
+    }
+
+    #[test]
+    fn a_claim_without_a_figure_holds_as_far_as_the_scenario_does() {
+        let mut results = example::suite();
+        let scenario = &mut results.scenarios[3];
+        scenario.repetition = None;
+        scenario.claim.as_mut().unwrap().of = ClaimOf::Expectation;
+        scenario.verdict = Verdict::Valid;
+        let judged = |results: &crate::results::SuiteResults| {
+            measure(&groups(results)[3]).unwrap().judgement
+        };
+        assert_eq!(judged(&results), Judgement::Agrees);
+        results.scenarios[3].verdict = Verdict::Invalid;
+        assert_eq!(judged(&results), Judgement::Contradicted);
+        results.scenarios[3].verdict = Verdict::Unknown;
+        assert_eq!(judged(&results), Judgement::CannotTell);
     }
 
     #[test]

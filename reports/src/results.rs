@@ -217,6 +217,9 @@ pub enum ClaimOf {
     /// Lost keys of keys with an acknowledged write.
     #[serde(rename = "keys")]
     Keys,
+    /// No rate: that what the scenario expects holds (a refusal, say).
+    #[serde(rename = "expectation")]
+    Expectation,
 }
 
 impl ClaimOf {
@@ -227,6 +230,7 @@ impl ClaimOf {
             ClaimOf::AcknowledgedWrites => "acknowledged writes",
             ClaimOf::DualWrites => "dual writes",
             ClaimOf::Keys => "keys",
+            ClaimOf::Expectation => "expectation",
         }
     }
 }

@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use shakedown_nemesis::protocol::{LARGEST_DISK_MIB, SMALLEST_DISK_MIB};
+use shakedown_reports::results::ClaimOf;
 use toml::Spanned;
 
-use super::Scenario;
+use super::{Claim, Scenario};
 use crate::system::System;
 
 /// A problem and the place in the text it concerns.
@@ -145,12 +146,20 @@ impl Scenario {
         let Some(claim) = &self.claim else {
             return Ok(());
         };
-        let figure = match (
-            claim.get_ref().rate_percent,
-            claim.get_ref().max_per_million,
-        ) {
-            (Some(percent), None) => percent / 1e2,
-            (None, Some(per_million)) => per_million / 1e6,
+        let Claim {
+            rate_percent,
+            max_per_million,
+            of,
+            ..
+        } = claim.get_ref();
+        let figure = match (of, rate_percent, max_per_million) {
+            (ClaimOf::Expectation, None, None) => return Ok(()),
+            (ClaimOf::Expectation, ..) => {
+                let message = "expected no figure: a claim about the expectation is not a rate";
+                return Err(Problem::at(claim, message));
+            }
+            (_, Some(percent), None) => percent / 1e2,
+            (_, None, Some(per_million)) => per_million / 1e6,
             _ => {
                 let message = "expected either `rate_percent` or `max_per_million`";
                 return Err(Problem::at(claim, message));
