@@ -17,7 +17,7 @@ async fn damaged(cluster: &Cluster, known: &Known) -> usize {
 
 /// Nothing is damaged without a bug, and something with each of them.
 macro_rules! controls {
-    ($($sound:ident: $scenario:path; $($broken:ident: $bug:literal;)*)*) => {$(
+    ($($sound:ident: $scenario:path { $($broken:ident: $bug:literal;)* })*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $sound() {
             assert_eq!($scenario(&[]).await, 0);
@@ -34,29 +34,30 @@ macro_rules! controls {
 }
 
 controls! {
-    a_crash_before_the_delta_pass_loses_nothing: crash_before_the_delta_pass;
+    a_crash_before_the_delta_pass_loses_nothing: crash_before_the_delta_pass {
         a_delta_pass_from_memory_loses_documents_by_a_crash: "delta_from_memory";
         a_router_that_recovers_in_the_wrong_phase_loses_documents: "recovery_wrong_phase";
-
-    writes_that_are_late_at_the_cutover_are_kept: late_writes_at_the_cutover;
+    }
+    writes_that_are_late_at_the_cutover_are_kept: late_writes_at_the_cutover {
         without_a_drain_late_writes_are_lost: "no_drain";
         a_drain_that_counts_the_first_write_loses_the_others: "drain_counts_first";
-
-    deletes_during_the_dual_write_stay_deleted: deletes_during_the_dual_write;
+    }
+    deletes_during_the_dual_write_stay_deleted: deletes_during_the_dual_write {
         deletes_that_miss_the_new_owner_come_back: "delete_not_to_new";
-
-    writes_that_fail_on_the_new_owner_are_kept: writes_that_fail_on_new;
+    }
+    writes_that_fail_on_the_new_owner_are_kept: writes_that_fail_on_new {
         cleaning_up_before_the_activation_loses_documents: "cleanup_before_activate";
         switching_before_the_delta_pass_loses_documents: "route_before_delta";
-
-    pages_that_fail_are_repeated: pages_that_fail;
+    }
+    pages_that_fail_are_repeated: pages_that_fail {
         pages_that_are_not_repeated_are_lost: "page_lost_on_retry";
-
-    what_is_inserted_during_the_copy_is_copied: inserts_during_the_copy;
+    }
+    what_is_inserted_during_the_copy_is_copied: inserts_during_the_copy {
         a_copy_that_skips_inserts_loses_them: "copy_skips_inserts";
-
-    a_minority_of_the_copies_is_no_quorum: writes_to_a_minority;
+    }
+    a_minority_of_the_copies_is_no_quorum: writes_to_a_minority {
         a_quorum_off_by_one_loses_documents: "quorum_off_by_one";
+    }
 }
 
 /// The router crashes between failed dual writes and the delta pass.
