@@ -265,7 +265,10 @@ async fn passes_throughout_a_migration_under_load_do_no_harm() {
         for document in cluster.held_by(n).await {
             let shard = document["_miroir_shard"].as_u64().unwrap() as usize;
             let owners = placement["shards"][shard]["owners"].as_array().unwrap();
-            assert!(owners.contains(&json!(node.address)), "left behind: {document}");
+            assert!(
+                owners.contains(&json!(node.address)),
+                "left behind: {document}"
+            );
         }
     }
 }
