@@ -74,5 +74,7 @@ async fn a_real_meilisearch_passes_the_same_suite_if_there_is_one() {
     suite::answers_clients_like_any_node(&with().await.server).await;
     suite::copies_neither_resurrect_nor_take_back(&with().await.server).await;
     suite::is_repaired_and_repairs_others(&with().await.server).await;
+    suite::is_swept(&with().await.server).await;
+    suite::owns_everything_and_hands_it_all_back(&with().await.server).await;
     suite::takes_shards_and_gives_them_back(&with().await.server).await;
 }

@@ -225,6 +225,76 @@ pub(super) async fn is_repaired_and_repairs_others(server: &Server) {
     known.assert_intact(&cluster.http, &cluster.address).await;
 }
 
+/// It owns everything for a while, then nothing, while clients write and connections to it are reset.
+pub(super) async fn owns_everything_and_hands_it_all_back(server: &Server) {
+    let cluster = Cluster::start(2, 1, "[migration]\nnode_timeout_ms = 20000");
+    let proxy = Proxy::to(&server.address).await;
+    let mut known = preload(&cluster.http, &cluster.address, 300).await;
+    let complete = |id: u64| {
+        cluster.router.wait_for("the end", |l| {
+            l["event"] == "phase" && l["phase"] == "complete" && l["migration"] == id
+        })
+    };
+    server
+        .join(&cluster, &proxy.address.to_string(), true)
+        .await;
+    complete(1);
+    let load = Load::start_as(&cluster.http, &cluster.address, 4, "there");
+    let remove = async |name: &str| {
+        let path = format!("/_miroir/nodes/{name}");
+        cluster.call(Method::DELETE, &path, None).await
+    };
+    proxy.reset_share(20);
+    let (status, answer) = remove("n1").await;
+    assert_eq!(status, 202, "{answer}");
+    complete(2);
+    known.merge(load.end().await);
+    proxy.reset_share(0);
+    known.assert_intact(&cluster.http, &cluster.address).await;
+    assert!(cluster.held_by(1).await.is_empty());
+    assert!(server.live().await.len() >= 300);
+
+    let load = Load::start_as(&cluster.http, &cluster.address, 4, "back");
+    proxy.reset_share(20);
+    cluster.migrate_to(2, None, true).await;
+    complete(3);
+    let (status, answer) = remove("m1").await;
+    assert_eq!(status, 202, "{answer}");
+    complete(4);
+    known.merge(load.end().await);
+    known.assert_intact(&cluster.http, &cluster.address).await;
+    assert_eq!(server.held().await, Vec::<Value>::new());
+}
+
+/// Tombstones go when their grace is over, and documents when they expire.
+pub(super) async fn is_swept(server: &Server) {
+    let options = "[anti_entropy]\ntombstone_grace_s = 0";
+    let cluster = Cluster::start(1, 1, options);
+    let mut known = preload(&cluster.http, &cluster.address, 60).await;
+    server.join(&cluster, &server.address, true).await;
+    cluster.router.wait_for_phase("complete");
+    let ids = server.live().await;
+    for id in &ids[..10] {
+        known.send(&cluster.http, &cluster.address, id, None).await;
+    }
+    let path = "/indexes/docs/documents";
+    let expired: Vec<Value> = ids[10..15]
+        .iter()
+        .map(|id| json!({"id": id, "_miroir_expires_at": 1}))
+        .collect();
+    assert_eq!(cluster.post(path, json!(expired)).await.0, 202);
+    assert_eq!(server.held().await.len(), ids.len());
+    let pass = "/_miroir/anti-entropy/run";
+    let report = cluster.call(Method::POST, pass, None).await.1;
+    assert_eq!(report["expired"], 5, "{report}");
+    // What has just expired may be purged by the same pass, or by the next.
+    cluster.call(Method::POST, pass, None).await;
+    let mut left = server.held().await;
+    left.retain(|d| d["_miroir_deleted"] == json!(true));
+    assert_eq!(left, Vec::<Value>::new());
+    assert_eq!(server.live().await.len(), ids.len() - 15);
+}
+
 /// Documents are replaced, merged and deleted as on any node, and clients see none of what is done for it.
 pub(super) async fn answers_clients_like_any_node(server: &Server) {
     let cluster = Cluster::start(1, 1, "");
@@ -290,7 +360,20 @@ async fn a_meilisearch_takes_shards_under_load_and_resets_and_gives_them_back() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_to_a_meilisearch_neither_resurrect_nor_take_back() {
-    copies_neither_resurrect_nor_take_back(&stand_in().await.1).await;
+    let (meilisearch, server) = stand_in().await;
+    // What a copy has read before it writes is out of date, unless nobody else may write meanwhile.
+    meilisearch.late_ms(30);
+    copies_neither_resurrect_nor_take_back(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meilisearch_owns_everything_and_hands_it_all_back() {
+    owns_everything_and_hands_it_all_back(&stand_in().await.1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meilisearch_is_swept() {
+    is_swept(&stand_in().await.1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -289,7 +291,10 @@ async fn fetch(
             "Unknown field `ids`: expected one of `offset`, `limit`, `fields`, `filter`",
         );
     }
-    browse_index(&shared, &index, browse)
+    let answer = browse_index(&shared, &index, browse);
+    let late = shared.late_ms.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(late)).await;
+    answer
 }
 
 async fn list(State(shared): Server, Path(index): Path<String>, params: Params) -> Answer {

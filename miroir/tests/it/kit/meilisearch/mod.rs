@@ -28,6 +28,8 @@ struct Shared {
     state: Mutex<State>,
     /// How long the worker waits before each batch, in milliseconds.
     delay_ms: AtomicU64,
+    /// How late answers of `documents/fetch` are, in milliseconds: they are of the past when they come.
+    late_ms: AtomicU64,
     /// Whether tasks that add documents fail.
     failing: AtomicBool,
     /// Whether `documents/fetch` knows `ids`, as it does since v1.14.
@@ -90,6 +92,7 @@ impl Meilisearch {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             delay_ms: AtomicU64::new(1),
+            late_ms: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             fetches_ids,
         });
@@ -103,6 +106,10 @@ impl Meilisearch {
 
     pub(crate) fn delay_ms(&self, ms: u64) {
         self.shared.delay_ms.store(ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn late_ms(&self, ms: u64) {
+        self.shared.late_ms.store(ms, Ordering::Relaxed);
     }
 
     /// From now on, tasks that add documents fail or no longer do.
