@@ -83,6 +83,36 @@ async fn a_task_that_does_not_end_in_time_leaves_the_write_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_that_a_joining_meilisearch_accepts_late_do_not_overtake_each_other() {
+    let meilisearch = Meilisearch::start().await;
+    let cluster = Cluster::start(1, 1, "");
+    preload(&cluster.http, &cluster.address, 20).await;
+    let server = Server::new(&meilisearch.address, KEY);
+    server.join(&cluster, &server.address, false).await;
+    cluster.router.wait_for_event("copy_done");
+    let moving = server.live().await.remove(0);
+    meilisearch.stall_every_other_ms(100);
+    // OLD acknowledges each of them long before the new owner has it.
+    for version in 2..12 {
+        let document = json!({"id": moving, "version": version});
+        assert_eq!(write(&cluster, document).await.0, 202);
+    }
+    meilisearch.stall_every_other_ms(0);
+    let mut seen = 0;
+    while seen != 11 {
+        let path = format!("/indexes/docs/documents/{moving}");
+        let found = server.call(Method::GET, &path, None).await.1;
+        let version = found["version"].as_u64().unwrap();
+        assert!(version >= seen, "{version} after {seen}");
+        seen = version;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let held = server.held().await;
+    let last = held.iter().find(|d| d["id"] == *moving);
+    assert_eq!(last.unwrap()["version"], 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_cannot_be_sent_is_certain_to_have_no_effect() {
     let meilisearch = Meilisearch::start().await;
     let cluster = Cluster::start(1, 1, "[migration]\ndelta_timeout_ms = 300");

@@ -239,7 +239,7 @@ async fn add(
     params: Params,
     documents: Result<Json<Vec<Document>>, JsonRejection>,
 ) -> Answer {
-    accept(&shared, &index, &params, documents, false)
+    accept(&shared, &index, &params, documents, false).await
 }
 
 async fn merge(
@@ -248,10 +248,10 @@ async fn merge(
     params: Params,
     documents: Result<Json<Vec<Document>>, JsonRejection>,
 ) -> Answer {
-    accept(&shared, &index, &params, documents, true)
+    accept(&shared, &index, &params, documents, true).await
 }
 
-fn accept(
+async fn accept(
     shared: &Shared,
     index: &str,
     params: &Params,
@@ -264,6 +264,10 @@ fn accept(
         merge,
         primary_key: params.get("primaryKey").cloned(),
     };
+    if shared.additions.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        let stall = shared.stall_ms.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(stall)).await;
+    }
     shared.enqueue(index, "documentAdditionOrUpdate", work)
 }
 

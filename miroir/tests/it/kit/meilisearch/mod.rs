@@ -30,6 +30,9 @@ struct Shared {
     delay_ms: AtomicU64,
     /// How late answers of `documents/fetch` are, in milliseconds: they are of the past when they come.
     late_ms: AtomicU64,
+    /// How late every other addition of documents is accepted, in milliseconds.
+    stall_ms: AtomicU64,
+    additions: AtomicU64,
     /// Whether tasks that add documents fail.
     failing: AtomicBool,
     /// Whether `documents/fetch` knows `ids`, as it does since v1.14.
@@ -93,6 +96,8 @@ impl Meilisearch {
             state: Mutex::default(),
             delay_ms: AtomicU64::new(1),
             late_ms: AtomicU64::new(0),
+            stall_ms: AtomicU64::new(0),
+            additions: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             fetches_ids,
         });
@@ -110,6 +115,10 @@ impl Meilisearch {
 
     pub(crate) fn late_ms(&self, ms: u64) {
         self.shared.late_ms.store(ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stall_every_other_ms(&self, ms: u64) {
+        self.shared.stall_ms.store(ms, Ordering::Relaxed);
     }
 
     /// From now on, tasks that add documents fail or no longer do.
