@@ -144,6 +144,7 @@ fn known_flags() -> BTreeSet<String> {
         (miroir.clone(), "router"),
         (miroir.clone(), "ctl"),
         (miroir.clone(), "ctl wait"),
+        (miroir.clone(), "ctl nodes add"),
         (miroir, "ctl migration start"),
     ]
     .map(|(program, command)| {
