@@ -138,16 +138,15 @@ impl Api {
         self.lost(CallError::Broken(what.into()))
     }
 
-    /// Adds or replaces documents (POST), or adds or updates them (PUT). Answers with the task.
+    /// Adds or replaces documents. Answers with the task.
     pub(super) async fn add_documents(
         &self,
         index: &str,
-        method: Method,
         body: Bytes,
         deadline: Instant,
     ) -> Result<u64, PeerError> {
         let path = format!("/indexes/{index}/documents?primaryKey={PRIMARY_KEY}");
-        self.enqueue(method, &path, body, deadline).await
+        self.enqueue(Method::POST, &path, body, deadline).await
     }
 
     /// Deletes the documents that match. Answers with the task.

@@ -31,6 +31,7 @@ use crate::wire::document::{
     Document, EXPIRES, PRIMARY_KEY, SHARD, STAMP, document_id, is_expired, stamp_of,
 };
 use crate::wire::message::{Page, PurgeRequest, TaskSummary, Tombstone, shard_filter};
+use crate::wire::stamp::millis_of;
 use api::{Api, Fetch};
 use rank::{Rank, rank};
 use tombstone::{DELETED, document_of, is_tombstone, sort_out};
@@ -86,23 +87,41 @@ impl Meilisearch {
         let mut documents: Vec<Document> =
             serde_json::from_slice(&body).expect("the router has encoded the documents");
         if method == Method::PUT {
-            for document in &mut documents {
-                // A merge into a tombstone makes a document.
-                document.insert(DELETED.to_owned(), Value::from(false));
-            }
+            let merged = self.merged(index, documents).await;
+            documents = merged.map_err(|e| self.unsent(e.to_string()))?;
         }
-        let mut summary = self.store(index, method, &documents).await?;
+        let mut summary = self.store(index, &documents).await?;
         if want_documents {
-            let ids = ids_of(&documents);
-            let page = self.by_ids(index, &ids).await?;
-            let mut found: HashMap<String, Document> = page
-                .results
-                .into_iter()
-                .filter_map(|d| Some((document_id(&d).ok()?, d)))
-                .collect();
-            summary.documents = ids.iter().map(|id| found.remove(id)).collect();
+            summary.documents = documents.into_iter().map(Some).collect();
         }
         Ok(summary)
+    }
+
+    /// Documents merged into what the node holds. It could merge by itself, but not into what has expired.
+    async fn merged(
+        &self,
+        index: &str,
+        documents: Vec<Document>,
+    ) -> Result<Vec<Document>, PeerError> {
+        self.settle(index).await?;
+        let found = self.documents(index, &ids_of(&documents)).await?;
+        let mut held = HashMap::new();
+        for document in found {
+            held.insert(self.ranked(&document)?.0, document);
+        }
+        let mut whole = Vec::with_capacity(documents.len());
+        for document in documents {
+            let (id, rank) = self.ranked(&document)?;
+            let now_ms = millis_of(rank.stamp);
+            let base = held
+                .remove(&id)
+                .filter(|d| !is_tombstone(d) && !is_expired(d, now_ms));
+            let mut merged = base.unwrap_or_default();
+            merged.extend(document);
+            held.insert(id, merged.clone());
+            whole.push(merged);
+        }
+        Ok(whole)
     }
 
     /// Deletes documents, leaving tombstones. The caller holds the keys' locks and has the highest stamp.
@@ -112,7 +131,7 @@ impl Meilisearch {
         tombstones: Vec<Tombstone>,
     ) -> Result<TaskSummary, PeerError> {
         let documents: Vec<Document> = tombstones.iter().map(document_of).collect();
-        self.store(index, Method::POST, &documents).await
+        self.store(index, &documents).await
     }
 
     /// Applies records that are not older than what the node holds, under their keys' locks. Answers how many.
@@ -136,7 +155,7 @@ impl Meilisearch {
                 continue;
             }
             let documents: Vec<Document> = newer.values().map(|(_, d)| d.clone()).collect();
-            self.store(index, Method::POST, &documents).await?;
+            self.store(index, &documents).await?;
             self.verify(index, &newer).await?;
             applied += newer.len() as u64;
         }
@@ -201,7 +220,7 @@ impl Meilisearch {
                 })
                 .collect();
             if !tombstones.is_empty() {
-                self.store(index, Method::POST, &tombstones).await?;
+                self.store(index, &tombstones).await?;
             }
             expired += tombstones.len() as u64;
         }
@@ -305,12 +324,7 @@ impl Meilisearch {
     }
 
     /// Sends documents and waits until they are stored.
-    async fn store(
-        &self,
-        index: &str,
-        method: Method,
-        documents: &[Document],
-    ) -> Result<TaskSummary, PeerError> {
+    async fn store(&self, index: &str, documents: &[Document]) -> Result<TaskSummary, PeerError> {
         if documents.iter().any(|d| d.contains_key(VECTORS)) {
             return Err(PeerError::Answer {
                 node: self.api.node.clone(),
@@ -323,7 +337,7 @@ impl Meilisearch {
         let deadline = self.api.deadline();
         let sent = self
             .api
-            .add_documents(index, method, encode(&documents), deadline)
+            .add_documents(index, encode(&documents), deadline)
             .await;
         let task = self.checked(sent)?;
         self.checked(tasks::succeed(&self.api, task, deadline).await)?;
@@ -365,10 +379,6 @@ impl Meilisearch {
         if self.prepared.load(Ordering::Acquire) {
             return Ok(());
         }
-        let unprepared = |why: String| PeerError::Call {
-            node: self.api.node.clone(),
-            error: CallError::NotSent(format!("the index is not prepared: {why}")),
-        };
         let preparing = async {
             let _one = self.preparing.lock().await;
             if !self.prepared.load(Ordering::Acquire) {
@@ -378,8 +388,18 @@ impl Meilisearch {
             Ok(())
         };
         match timeout_at(self.api.deadline(), preparing).await {
-            Ok(done) => done.map_err(|e: PeerError| unprepared(e.to_string())),
-            Err(_) => Err(unprepared("it takes too long".to_owned())),
+            Ok(done) => {
+                done.map_err(|e: PeerError| self.unsent(format!("the index is not prepared: {e}")))
+            }
+            Err(_) => Err(self.unsent("preparing the index takes too long")),
+        }
+    }
+
+    /// An error before anything was written.
+    fn unsent(&self, why: impl Into<String>) -> PeerError {
+        PeerError::Call {
+            node: self.api.node.clone(),
+            error: CallError::NotSent(why.into()),
         }
     }
 

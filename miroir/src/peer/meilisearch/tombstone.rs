@@ -26,10 +26,10 @@ pub(super) fn is_tombstone(document: &Document) -> bool {
     document.get(DELETED) == Some(&Value::Bool(true))
 }
 
-/// Tells documents from tombstones, and takes the mark off.
+/// Tells documents from tombstones.
 pub(super) fn sort_out(found: Vec<Document>) -> Result<Stamped, IdError> {
     let mut stamped = Stamped::default();
-    for mut document in found {
+    for document in found {
         if is_tombstone(&document) {
             let shard = document.get(SHARD).and_then(Value::as_u64);
             stamped.tombstones.push(Tombstone {
@@ -38,7 +38,6 @@ pub(super) fn sort_out(found: Vec<Document>) -> Result<Stamped, IdError> {
                 shard: shard.and_then(|s| u32::try_from(s).ok()),
             });
         } else {
-            document.remove(DELETED);
             stamped.documents.push(document);
         }
     }
@@ -51,19 +50,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn tombstones_come_back_as_they_were_and_documents_without_the_mark() {
+    fn tombstones_come_back_as_they_were_and_apart_from_documents() {
         let tombstone = Tombstone {
             id: "a".to_owned(),
             stamp: 7,
             shard: Some(3),
         };
-        let merged = json!({"id": "b", "_miroir_updated_at": 8, "_miroir_deleted": false});
-        let merged = merged.as_object().unwrap().clone();
-        let sorted = sort_out(vec![document_of(&tombstone), merged]).unwrap();
+        let document = json!({"id": "b", "_miroir_updated_at": 8});
+        let document = document.as_object().unwrap().clone();
+        let sorted = sort_out(vec![document_of(&tombstone), document.clone()]).unwrap();
         assert_eq!(sorted.tombstones, [tombstone]);
-        assert_eq!(
-            json!(sorted.documents),
-            json!([{"id": "b", "_miroir_updated_at": 8}])
-        );
+        assert_eq!(sorted.documents, [document]);
     }
 }
