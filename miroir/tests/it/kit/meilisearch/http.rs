@@ -264,7 +264,8 @@ async fn accept(
         merge,
         primary_key: params.get("primaryKey").cloned(),
     };
-    if shared.additions.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+    let before = shared.additions.fetch_add(1, Ordering::Relaxed);
+    if before.is_multiple_of(2) {
         let stall = shared.stall_ms.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(stall)).await;
     }
