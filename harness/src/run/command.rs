@@ -9,14 +9,15 @@ use shakedown_checker::rate::Rate;
 use shakedown_reports::results::Explained;
 
 use super::deploy::{DeployError, Deployment};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, FleetError};
 use crate::control::{Output, quote};
 use crate::system::{CommandSpec, NodeRef, PredictSpec, TemplateContext};
 
 /// Keys listed at most in an explanation.
 const KEYS_LISTED: usize = 100;
 
-/// Runs a command of the system file on the node it names.
+/// Runs a command of the system file on the nodes it names, one after the other until it succeeds. The
+/// output is that of the last. Nodes of roles that this scenario does not have are left out.
 ///
 /// # Errors
 /// If the template cannot be filled in or SSH fails; a non-zero exit status is not an error.
@@ -25,14 +26,23 @@ pub(crate) async fn run(
     deployment: &Deployment,
     spec: &CommandSpec,
 ) -> Result<Output, DeployError> {
-    let node = deployment.node_at(&spec.on)?;
-    let context = TemplateContext {
-        node: Some(node.clone()),
-        ..deployment.context().clone()
-    };
-    let argv = context.fill_argv(&spec.argv)?;
-    let (_, output) = run_on(fleet, node, &argv, spec.within.0).await?;
-    Ok(output)
+    let mut last = None;
+    for target in &spec.on.0 {
+        let Ok(node) = deployment.node_at(target) else {
+            continue;
+        };
+        let context = TemplateContext {
+            node: Some(node.clone()),
+            ..deployment.context().clone()
+        };
+        let argv = context.fill_argv(&spec.argv)?;
+        let (_, output) = run_on(fleet, node, &argv, spec.within.0).await?;
+        if output.success() {
+            return Ok(output);
+        }
+        last = Some(output);
+    }
+    last.ok_or_else(|| FleetError::NoSuchNode(spec.on.0.join(", ")).into())
 }
 
 /// Runs a command on a node. Returns the command line, too.

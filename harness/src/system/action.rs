@@ -4,12 +4,14 @@ use serde::Deserialize;
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
+use crate::scenario::Names;
+
 /// A command run on the first node of a role.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSpec {
-    /// The role, or one node of it as `role[1]`.
-    pub on: String,
+    /// The role, or one node of it as `role[1]`. Of several, the first on which it succeeds.
+    pub on: Names,
     /// Program and arguments (templates).
     pub argv: Vec<String>,
     /// Time it has.

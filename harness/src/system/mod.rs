@@ -103,9 +103,9 @@ pub struct ServiceSpec {
     pub name: Spanned<String>,
     /// Runs on nodes of these roles.
     pub roles: Vec<String>,
-    /// Whether it is started before a scenario begins; if not, an action can start it.
-    #[serde(default = "yes")]
-    pub autostart: bool,
+    /// Where it is started before a scenario begins; elsewhere an action can start it.
+    #[serde(default)]
+    pub autostart: Autostart,
     /// Program and arguments (templates).
     pub argv: Vec<String>,
     /// Environment (templates).
@@ -123,8 +123,30 @@ pub struct ServiceSpec {
     pub keep: Vec<String>,
 }
 
-fn yes() -> bool {
-    true
+/// Where a service is started before a scenario begins: in the file, a boolean or a list of roles.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Autostart {
+    /// On all of its nodes, or on none.
+    Everywhere(bool),
+    /// On nodes of these of its roles.
+    Roles(Vec<String>),
+}
+
+impl Default for Autostart {
+    fn default() -> Self {
+        Autostart::Everywhere(true)
+    }
+}
+
+impl Autostart {
+    /// Whether it is started on nodes of a role.
+    pub(crate) fn covers(&self, role: &str) -> bool {
+        match self {
+            Autostart::Everywhere(all) => *all,
+            Autostart::Roles(roles) => roles.iter().any(|r| r == role),
+        }
+    }
 }
 
 /// A log line that means something.

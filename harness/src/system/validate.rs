@@ -55,6 +55,14 @@ impl System {
                 }
             }
         }
+        for service in &self.service {
+            if let super::Autostart::Roles(roles) = &service.autostart
+                && let Some(other) = roles.iter().find(|r| !service.roles.contains(r))
+            {
+                let message = format!("`autostart` names `{other}`, which is none of its roles");
+                return Err(Problem::at(&service.name, message));
+            }
+        }
         Ok(())
     }
 
@@ -91,8 +99,8 @@ impl System {
                 };
                 if self.service.iter().find(there).is_none() {
                     let message = format!(
-                        "action `{name}`: no service `{}` for role `{role}`; add a [[service]] with this role and \
-                         `autostart = false`",
+                        "action `{name}`: no service `{}` for role `{role}`; add the role to the \
+                         service, and its `autostart`",
                         service.get_ref()
                     );
                     return Err(Problem::at(service, message));

@@ -36,6 +36,17 @@ pub enum AgentError {
         /// The pattern.
         allowed: &'static str,
     },
+    /// Another run has the node.
+    #[error(
+        "run `{run}` has had this node for {for_s} s; wait for it or interrupt it (a run that died is \
+         let go at the latest when its lease runs out)"
+    )]
+    Held {
+        /// The run.
+        run: String,
+        /// For how long, seconds.
+        for_s: u64,
+    },
     /// The nft program can't be started.
     #[error("nft: {0}; install nftables")]
     NftMissing(io::Error),

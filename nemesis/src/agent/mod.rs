@@ -28,6 +28,7 @@ mod signals;
 mod spawn;
 mod state_dir;
 mod tail;
+mod tenure;
 mod undo;
 mod watch;
 mod watchdog;

@@ -18,6 +18,7 @@ use super::process::ProcessId;
 use super::service;
 use super::session::{Session, management};
 use super::state_dir::StateDir;
+use super::tenure::Tenure;
 use super::undo;
 use super::watch;
 use crate::frame::{read_frame, write_frame};
@@ -37,6 +38,9 @@ const IDLE: Duration = Duration::from_millis(50);
 /// How often processes are looked for whose clock is to be shifted and isn't yet.
 const NEW_PROCESSES_EVERY: Duration = Duration::from_millis(50);
 
+/// How long a run waits for the agent of one that is just ending.
+const ENDING: Duration = Duration::from_secs(2);
+
 struct Agent {
     state: StateDir,
     me: ProcessId,
@@ -44,6 +48,8 @@ struct Agent {
     probes: Arc<Probes>,
     lease: Lease,
     session: Mutex<Option<Session>>,
+    /// None before hello, and after the lease ran out: then another run may have the node.
+    tenure: Mutex<Option<Tenure>>,
 }
 
 /// Serves one harness until its channel ends, then undoes what it had installed.
@@ -65,6 +71,7 @@ pub fn serve(
         probes: Arc::default(),
         lease: Lease::new(),
         session: Mutex::new(None),
+        tenure: Mutex::new(None),
     });
     {
         let agent = Arc::clone(&agent);
@@ -127,6 +134,9 @@ impl Agent {
     }
 
     fn answer(&self, body: &RequestBody) -> Result<Reply, AgentError> {
+        if !matches!(body, RequestBody::Hello { .. } | RequestBody::Ping) {
+            self.still_holds()?;
+        }
         match body {
             RequestBody::Hello {
                 protocol,
@@ -138,6 +148,7 @@ impl Agent {
                 let lease = Duration::from_millis(*lease_ms);
                 check_hello(*protocol, run, lease)?;
                 let management = management(named, *ssh_port);
+                self.hold(run, ENDING)?;
                 let fresh = Session::new(&self.state, self.me.clone(), run, lease, management);
                 self.hello(fresh, lease)
             }
@@ -212,6 +223,24 @@ impl Agent {
         }
     }
 
+    /// Takes the node for a run, if no other has it.
+    fn hold(&self, run: &str, patience: Duration) -> Result<(), AgentError> {
+        let mut tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenure.is_none() {
+            *tenure = Some(Tenure::take(&self.state, run, patience)?);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the node is this run's: it may have been let go when the lease ran out.
+    fn still_holds(&self) -> Result<(), AgentError> {
+        let run = self
+            .session()
+            .as_ref()
+            .map(|session| session.run().to_owned());
+        run.map_or(Ok(()), |run| self.hold(&run, Duration::ZERO))
+    }
+
     /// Heals the node, whoever left something, and begins a run.
     fn hello(&self, fresh: Session, lease: Duration) -> Result<Reply, AgentError> {
         let mut session = self.session();
@@ -274,6 +303,10 @@ impl Agent {
                     .try_send(Message::Notice(Notice::LeaseExpired { faults }));
             }
             Err(error) => eprintln!("shakedown-agent: {error}"),
+        }
+        // A harness that died without closing the channel must not keep the node from others.
+        if due() {
+            *self.tenure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 

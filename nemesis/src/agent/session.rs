@@ -56,6 +56,11 @@ impl Session {
         }
     }
 
+    /// The run's name.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
+    }
+
     /// The harness was heard.
     pub(crate) fn beat(&mut self) {
         self.watchdog.beat();

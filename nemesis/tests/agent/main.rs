@@ -17,5 +17,6 @@ mod partition;
 mod prepared;
 mod reset;
 mod service;
+mod tenure;
 mod traffic;
 mod watch;

@@ -86,6 +86,8 @@ pub struct NotReady {
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) spec: ServiceSpec,
+    /// Whether it is started before the scenario begins.
+    autostart: bool,
     pub(crate) node: NodeRef,
     pub(crate) dir: String,
     pub(crate) log: String,
@@ -135,16 +137,20 @@ impl Deployment {
         let nodes = plan.roles();
         let mut placed = Vec::new();
         for spec in &system.service {
-            for node in spec
-                .roles
-                .iter()
-                .flat_map(|role| nodes.get(role).into_iter().flatten())
-            {
+            let placements = spec.roles.iter().flat_map(|role| {
+                nodes
+                    .get(role)
+                    .into_iter()
+                    .flatten()
+                    .map(move |n| (role, n))
+            });
+            for (role, node) in placements {
                 let name = spec.name.get_ref();
                 let dir = format!("{root}/{name}");
                 let log = format!("{LOGS}/{run}/{name}.log");
                 placed.push(Placed {
                     spec: spec.clone(),
+                    autostart: spec.autostart.covers(role),
                     node: node.clone(),
                     dir,
                     log,
@@ -190,7 +196,7 @@ impl Deployment {
         self.clear(fleet).await?;
         try_join_all(self.placed.iter().map(|p| self.place_files(fleet, p))).await?;
         for group in self.placed.chunk_by(|a, b| a.spec.name == b.spec.name) {
-            let autostart = group.iter().filter(|placed| placed.spec.autostart);
+            let autostart = group.iter().filter(|placed| placed.autostart);
             try_join_all(autostart.map(|placed| self.start_one(fleet, placed))).await?;
         }
         Ok(())
