@@ -130,10 +130,44 @@ impl Scenario {
             scenario.stretch(time);
         }
         let mut planned = Vec::new();
-        for storm in std::mem::take(&mut scenario.storm) {
+        while !scenario.storm.is_empty() {
+            let storm = scenario.storm.remove(0);
+            let before = scenario.fault.len();
             scenario.expand(&storm, seed, &mut planned);
+            let drawn = &scenario.fault[before..];
+            let name = |fault: Option<&FaultItem>| fault.map(|f| f.name.get_ref().clone());
+            if let (Some(first), Some(last)) = (name(drawn.first()), name(drawn.last())) {
+                scenario.wait_for_instead(storm.name.get_ref(), &first, &last);
+            }
         }
         (scenario, planned)
+    }
+
+    /// A storm has begun when its first fault has, and ended when its last one has.
+    fn wait_for_instead(&mut self, storm: &str, first: &str, last: &str) {
+        let start = format!("{storm}.start");
+        for trigger in self.triggers_mut() {
+            for name in trigger.after.iter_mut().flat_map(|n| &mut n.get_mut().0) {
+                if *name == storm {
+                    last.clone_into(name);
+                } else if *name == start {
+                    *name = format!("{first}.start");
+                }
+            }
+        }
+    }
+
+    fn triggers_mut(&mut self) -> impl Iterator<Item = &mut Trigger> {
+        let loads =
+            (self.load.iter_mut()).flat_map(|i| std::iter::once(&mut i.when).chain(&mut i.until));
+        let faults =
+            (self.fault.iter_mut()).flat_map(|i| std::iter::once(&mut i.when).chain(&mut i.until));
+        loads
+            .chain(faults)
+            .chain(self.storm.iter_mut().map(|i| &mut i.when))
+            .chain(self.action.iter_mut().map(|i| &mut i.when))
+            .chain(self.checkpoint.iter_mut().map(|i| &mut i.when))
+            .map(Spanned::get_mut)
     }
 
     fn stretch(&mut self, time: HumanDuration) {
@@ -295,6 +329,15 @@ mod tests {
                 "{node}"
             );
         }
+    }
+
+    #[test]
+    fn what_waits_for_a_storm_waits_for_its_last_fault() {
+        let late =
+            "\n[[action]]\nname = \"late\"\nrun = \"cutover\"\nwhen = { after = \"weather\" }\n";
+        let (expanded, _) = parse(&format!("{STORM}{late}")).unwrap().expanded(1, None);
+        let after = expanded.action[0].when.get_ref().after.clone().unwrap();
+        assert_eq!(after.get_ref().0, ["weather-015"]);
     }
 
     #[test]

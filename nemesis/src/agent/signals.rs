@@ -84,6 +84,11 @@ pub(crate) fn pause(
         Ok(leader) => leader,
         Err(outcome) => return Ok(outcome),
     };
+    // The service may have been started anew since the fault was prepared.
+    entry.undo.retain(|step| match step {
+        UndoStep::Continue { process } => process.is_alive(),
+        _ => true,
+    });
     let mut stopped: Vec<ProcessId> = Vec::new();
     let mut seen = Vec::new();
     // A process not yet stopped may start others: look again until there are no new ones.

@@ -136,3 +136,19 @@ fn a_pause_prepared_before_its_service_was_restarted_strikes_and_undoes_the_new_
         node.process_state(second).is_some_and(|state| state != 'T')
     });
 }
+
+#[test]
+fn a_pause_prepared_before_its_service_was_restarted_is_shown_to_have_lasted() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    start(&mut agent, &family(&node));
+    agent.prepare("pause", pause());
+    let stop = RequestBody::Stop {
+        service: "web".into(),
+        timeout_ms: 20_000,
+    };
+    agent.ask(stop).unwrap();
+    start(&mut agent, &family(&node));
+    assert_eq!(agent.install("pause", pause()).outcome, Outcome::Installed);
+    assert_eq!(agent.undo("pause").outcome, Outcome::Installed);
+}
