@@ -197,12 +197,7 @@ impl Cluster {
 
     /// Refuses requests while the router recovers, after a newer one has taken over, and at the end.
     pub(crate) fn check_serving(&self) -> Result<(), ApiError> {
-        if self.identity.is_superseded() {
-            return Err(ApiError::unavailable(
-                "superseded",
-                "a newer router has taken over: this one does not act any more",
-            ));
-        }
+        self.check_not_superseded()?;
         if self.stopping.load(Ordering::Acquire) {
             return Err(ApiError::unavailable(
                 "shutting_down",
@@ -217,6 +212,17 @@ impl Cluster {
                 "the router is still recovering",
             ))
         }
+    }
+
+    /// Refuses requests after a newer router has taken over.
+    pub(crate) fn check_not_superseded(&self) -> Result<(), ApiError> {
+        if self.identity.is_superseded() {
+            return Err(ApiError::unavailable(
+                "superseded",
+                "a newer router has taken over: this one does not act any more",
+            ));
+        }
+        Ok(())
     }
 
     /// Lets waiting writes see that they are refused from now on.

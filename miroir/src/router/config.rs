@@ -160,6 +160,9 @@ pub(crate) struct Config {
     /// Client writes under way at most; more are refused.
     #[serde(default = "default_max_writes")]
     pub(crate) max_writes: usize,
+    /// Bytes of request bodies read and worked on at the same time; more are refused.
+    #[serde(default = "default_max_write_bytes")]
+    pub(crate) max_write_bytes: usize,
     /// Largest request body accepted, in bytes.
     #[serde(default = "default_max_body_bytes")]
     pub(crate) max_body_bytes: usize,
@@ -289,6 +292,10 @@ fn default_max_writes() -> usize {
     4096
 }
 
+fn default_max_write_bytes() -> usize {
+    256 << 20
+}
+
 fn default_max_body_bytes() -> usize {
     100 << 20
 }
@@ -329,6 +336,12 @@ impl Config {
         }
         if self.migration.page_size == 0 || self.max_writes == 0 {
             return invalid("migration.page_size and max_writes must be at least 1".to_owned());
+        }
+        if self.max_body_bytes > self.max_write_bytes {
+            return invalid(format!(
+                "max_body_bytes = {} is more than max_write_bytes = {}",
+                self.max_body_bytes, self.max_write_bytes
+            ));
         }
         if self.anti_entropy.max_read_concurrency == 0
             || self.anti_entropy.fingerprint_batch_size == 0

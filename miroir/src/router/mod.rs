@@ -1,6 +1,7 @@
 //! The router: takes clients' requests, sends them to the shards' owners, and hosts the coordinator.
 
 mod admin;
+mod admission;
 mod api;
 mod cluster;
 mod config;
@@ -68,8 +69,13 @@ pub(crate) async fn run(args: RouterArgs) -> anyhow::Result<()> {
         .merge(anti_entropy::routes(Arc::clone(&cluster)))
         .merge(changes::routes(Arc::clone(&cluster)))
         .merge(metrics::routes(Arc::clone(&cluster)));
-    let app = guarded(api::routes(Arc::clone(&cluster)), keys.0.as_deref())
-        .merge(guarded(admin, keys.1.as_deref()));
+    let (max_bytes, max_body) = (
+        cluster.config.max_write_bytes,
+        cluster.config.max_body_bytes,
+    );
+    let clients = admission::bounded(api::routes(Arc::clone(&cluster)), max_bytes, max_body);
+    let admin = admission::unless_superseded(admin, Arc::clone(&cluster));
+    let app = guarded(clients, keys.0.as_deref()).merge(guarded(admin, keys.1.as_deref()));
     let recovering = tokio::spawn(recover(Arc::clone(&cluster)));
     let limits = serve::Limits {
         max_body_bytes: cluster.config.max_body_bytes,

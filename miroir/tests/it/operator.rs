@@ -192,6 +192,68 @@ async fn placement_names_owners_and_former_owners_by_address() {
     assert!(moved.iter().all(|s| s["former"] == json!([old])));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn too_much_at_once_is_refused_with_a_hint_to_try_again() {
+    let limits = "max_writes = 2\nmax_body_bytes = 2000\nmax_write_bytes = 3000\n[migration]\nnode_timeout_ms = 60000";
+    let cluster = Cluster::start(1, 1, limits);
+    let write = |id: &str, length: usize| {
+        cluster
+            .http
+            .post(cluster.url("/indexes/docs/documents"))
+            .json(&json!([{"id": id, "text": "x".repeat(length)}]))
+            .send()
+    };
+    assert_eq!(write("long", 3000).await.unwrap().status(), 413);
+    cluster.nodes[0].process.signal("STOP");
+    let url = cluster.url("/indexes/docs/documents");
+    let hang = |id: &'static str, length: usize| {
+        let (http, url) = (cluster.http.clone(), url.clone());
+        let body = json!([{"id": id, "text": "x".repeat(length)}]);
+        tokio::spawn(async move { http.post(url).json(&body).send().await.unwrap() })
+    };
+    let under_way = async |count: usize| {
+        while cluster.get("/_miroir/writes").await["writes"]
+            .as_array()
+            .unwrap()
+            .len()
+            < count
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let first = hang("first", 1500);
+    under_way(1).await;
+    // 1.5 of 3 kB are taken.
+    let refused = write("second", 1700).await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refused.headers()["x-miroir-outcome"], "none");
+    let third = hang("third", 10);
+    under_way(2).await;
+    assert_eq!(write("fourth", 10).await.unwrap().status(), 429);
+    cluster.nodes[0].process.signal("CONT");
+    assert_eq!(first.await.unwrap().status(), 202);
+    assert_eq!(third.await.unwrap().status(), 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_told_to_end_finishes_the_writes_under_way() {
+    let mut cluster = Cluster::start(1, 1, "[migration]\nnode_timeout_ms = 60000");
+    preload(&cluster.http, &cluster.address, 1).await;
+    cluster.nodes[0].process.signal("STOP");
+    let (http, url) = (cluster.http.clone(), cluster.url("/indexes/docs/documents"));
+    let write =
+        tokio::spawn(async move { http.post(url).json(&json!([{"id": "late"}])).send().await });
+    while cluster.get("/_miroir/writes").await["writes"] == json!([]) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    cluster.router.signal("TERM");
+    cluster.router.wait_for_event("stopping");
+    cluster.nodes[0].process.signal("CONT");
+    assert_eq!(write.await.unwrap().unwrap().status(), 202);
+    assert!(cluster.router.terminate());
+}
+
 #[test]
 fn the_version_tells_whether_bugs_are_planted() {
     let output = run(&["--version"]);

@@ -80,6 +80,32 @@ async fn an_unsafe_migration_is_refused_through_the_api_and_changes_nothing() {
     known.assert_intact(&cluster.http, &cluster.address).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsafe_migration_is_refused_where_anti_entropy_only_reports_and_an_override_is_recorded()
+ {
+    let reporting = "[anti_entropy]\nauto_repair = false\n";
+    let start = json!({"to": "n2", "skip_delta_pass": true});
+    let cluster = Cluster::start(2, 1, reporting);
+    cluster.add_node(2, None).await;
+    let (_, error) = cluster.post("/_miroir/migrations", start.clone()).await;
+    assert_eq!(error["code"], "UnsafeCutoverNoAntiEntropy");
+    let overridden = format!("{reporting}[migration]\nunsafe_measurement_override = true");
+    let cluster = Cluster::start(2, 1, &overridden);
+    cluster.add_node(2, None).await;
+    let id = cluster
+        .begin(Method::POST, "/_miroir/migrations", Some(start))
+        .await;
+    cluster.router.wait_for("a loud warning", |l| {
+        l["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("UNSAFE MEASUREMENT OVERRIDE"))
+    });
+    let migration = cluster.get(&format!("/_miroir/migrations/{id}")).await;
+    assert_eq!(migration["unsafe_override"], true);
+    let status = cluster.get("/_miroir/status").await;
+    assert_eq!(status["unsafe_measurement_override"], true);
+}
+
 /// A migration to n2 without delta pass; a share of the late inserts, updates and deletes fails on NEW.
 pub(crate) async fn migrate_without_delta(cluster: &Cluster) -> Known {
     let proxy = Proxy::to(&cluster.nodes[1].address).await;
