@@ -5,13 +5,16 @@ mod analyse;
 mod command;
 mod conduct;
 mod deploy;
+mod environment;
 mod evaluate;
 mod faults;
 mod fleet;
 mod gauges;
 mod operations;
 mod progress;
+mod recovery;
 mod rejudge;
+mod resolve;
 mod scenario_run;
 mod scene;
 mod schedule;
@@ -23,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use shakedown_reports::render::render_run;
 use shakedown_reports::results::{SCHEMA_VERSION, SuiteResults, Verdict};
 use shakedown_workloads::stop::StopSignal;
 
@@ -202,7 +206,7 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         seed: request.seed,
         started_at,
         duration_ms: 0,
-        environment: environment(),
+        environment: environment::environment(),
         verdict: Verdict::Unknown,
         interrupted: false,
         systems: request
@@ -213,17 +217,19 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             .collect(),
         scenarios: Vec::new(),
     };
-    let mut broken: Option<RunError> = None;
+    // What came of writing the report, unless there is more to write since.
+    let mut report: Option<Result<PathBuf, RunError>> = None;
     for (number, item) in request.items.iter().enumerate() {
         let (scenario, plan) = (&item.scenario, &item.plan);
         if request.interrupt.is_stopped() {
             results.interrupted = true;
+            report = None;
             break;
         }
         let place = match place(&dir, &item.place(), plan) {
             Ok(place) => place,
             Err(error) => {
-                broken = Some(error.into());
+                report = Some(Err(error.into()));
                 break;
             }
         };
@@ -255,8 +261,10 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         results.verdict = worst(&results);
         results.duration_ms = started.elapsed().as_millis() as u64;
         // After every scenario, so that a killed run leaves those that ended.
-        if let Err(error) = shakedown_reports::render::render_run(&results, dir.root()) {
-            broken = Some(error.into());
+        let rendered = render_run(&results, dir.root()).map_err(RunError::from);
+        let failed = rendered.is_err();
+        report = Some(rendered);
+        if failed {
             break;
         }
     }
@@ -264,9 +272,9 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         let remote = remote.clone();
         fleet::blocking(move || remote.close()).await;
     }
-    let report = match broken {
-        Some(error) => Err(error),
-        None => shakedown_reports::render::render_run(&results, dir.root()).map_err(RunError::from),
+    let report = match report {
+        Some(report) => report,
+        None => render_run(&results, dir.root()).map_err(RunError::from),
     };
     Ok(RunOutcome {
         results,
@@ -326,28 +334,4 @@ fn worst(results: &SuiteResults) -> Verdict {
 
 fn pretty(plan: &Plan) -> String {
     serde_json::to_string_pretty(plan).expect("a plan is plain data")
-}
-
-/// Facts about the control machine, for people.
-fn environment() -> Vec<(String, String)> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let memory_kib: u64 = read("/proc/meminfo")
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("MemTotal:")?
-                .trim()
-                .strip_suffix(" kB")?
-                .parse()
-                .ok()
-        })
-        .unwrap_or(0);
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    vec![
-        (
-            "kernel".to_owned(),
-            read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        ),
-        ("processors".to_owned(), cpus.to_string()),
-        ("memory".to_owned(), format!("{} MiB", memory_kib / 1024)),
-    ]
 }

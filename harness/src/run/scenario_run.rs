@@ -17,7 +17,6 @@ use shakedown_workloads::stop::StopSignal;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::analyse::{self, Analysis};
-use super::command;
 use super::conduct::{Conducted, conduct};
 use super::deploy::{Deployment, local_binary};
 use super::evaluate::{self, Record};
@@ -25,16 +24,12 @@ use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
 use super::gauges::Gauges;
 use super::progress::{self, Progress};
+use super::recovery::{recover, write_pause};
 use super::scene::{Scene, SceneParts};
 use crate::control::{LinkOptions, Program, SshRemote};
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::system::System;
-
-/// Time a system has to become healthy after the last fault.
-const RECOVERY: Duration = Duration::from_secs(30);
-/// How often its health is asked.
-const RECOVERY_POLL: Duration = Duration::from_millis(100);
 
 /// A scenario about to run.
 pub(crate) struct ScenarioRun<'a> {
@@ -360,61 +355,6 @@ fn faults_in_effect(faults: &[FaultResult]) -> Vec<(String, u64, u64)> {
     installed
         .map(|fault| (fault.name.clone(), fault.start_ns, fault.end_ns))
         .collect()
-}
-
-/// Waits until the system says that it is healthy.
-async fn recover(scene: &Scene) -> Result<(), String> {
-    let Some(healthy) = &scene.system.healthy else {
-        return Ok(());
-    };
-    let deadline = Instant::now() + RECOVERY;
-    loop {
-        let asked = command::run(&scene.fleet, &scene.deployment, healthy).await;
-        let reason = match asked {
-            Ok(output) if output.success() => return Ok(()),
-            Ok(output) => format!(
-                "{}: {} {}",
-                output.status,
-                output.text(),
-                output.error_text()
-            ),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() >= deadline {
-            return Err(format!(
-                "not healthy within {} s: {reason}",
-                RECOVERY.as_secs()
-            ));
-        }
-        tokio::time::sleep(RECOVERY_POLL).await;
-    }
-}
-
-/// What a system says of how long writes waited.
-#[derive(serde::Deserialize)]
-struct MeasuredPause {
-    count: u64,
-    p50_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
-}
-
-/// How long writes waited, where the system measures it. A system that cannot say, or at which none
-/// waited, has none.
-async fn write_pause(scene: &Scene) -> Option<WritePause> {
-    let spec = scene.system.write_pause.as_ref()?;
-    let asked = command::run(&scene.fleet, &scene.deployment, &spec.command);
-    let output = asked.await.ok()?;
-    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    let measured: MeasuredPause =
-        serde_json::from_value(printed.pointer(&spec.pointer)?.clone()).ok()?;
-    let micros = |ms: f64| (ms * 1000.0).round() as u64;
-    (measured.count > 0).then(|| WritePause {
-        writes: measured.count,
-        p50_us: micros(measured.p50_ms),
-        p99_us: micros(measured.p99_ms),
-        max_us: micros(measured.max_ms),
-    })
 }
 
 /// Files of the scenario, relative to the run directory.

@@ -17,8 +17,9 @@ use shakedown_workloads::stop::StopSignal;
 use tokio::net::TcpStream;
 
 use super::deploy::Deployment;
-use super::faults::{self, Nemesis, PreparedFault};
+use super::faults::{Nemesis, PreparedFault};
 use super::fleet::{Fleet, FleetError};
+use super::resolve::resolve;
 use crate::scenario::{Names, Scenario};
 use crate::system::{ClientSpec, NodeRef, System};
 
@@ -133,7 +134,7 @@ impl Scene {
     pub(crate) async fn prepare_fault(&self, fault: usize) -> Result<PreparedFault, FleetError> {
         let item = &self.scenario.fault[fault];
         let context = self.deployment.context();
-        let fault = faults::resolve(item, &context.nodes, self.deployment.root());
+        let fault = resolve(item, &context.nodes, self.deployment.root());
         self.nemesis
             .prepare(&self.fleet, item.name.get_ref(), fault)
             .await

@@ -1,0 +1,100 @@
+//! From a scenario's faults, on roles, to faults on nodes.
+
+use std::collections::BTreeMap;
+
+use shakedown_nemesis::fault::Fault;
+use shakedown_workloads::duration::HumanDuration;
+use toml::Spanned;
+
+use crate::scenario::{FaultItem, FaultParameters, Names, Target, split_target};
+use crate::system::NodeRef;
+
+/// Resolves a scenario's fault to node names.
+///
+/// `nodes` has the scenario's nodes by role; validation saw to it that every target exists. `disk` is where
+/// nodes that have a disk of their own have it.
+pub(crate) fn resolve(
+    item: &FaultItem,
+    nodes: &BTreeMap<String, Vec<NodeRef>>,
+    disk: &str,
+) -> Fault {
+    let targets = |targets: &Spanned<Names>| -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for target in &targets.get_ref().0 {
+            let (role, which) = split_target(target);
+            let members = &nodes[role];
+            match which {
+                Target::One(index) => names.push(members[index].name.clone()),
+                Target::All => names.extend(members.iter().map(|n| n.name.clone())),
+            }
+        }
+        names
+    };
+    // Longer than the agents accept is refused by them, in words.
+    let millis = |length: HumanDuration| u32::try_from(length.0.as_millis()).unwrap_or(u32::MAX);
+    match item
+        .parameters()
+        .expect("validation saw to it that one kind is given")
+    {
+        FaultParameters::Partition(p) => Fault::Partition {
+            from: targets(&p.from),
+            to: targets(&p.to),
+            one_way: p.one_way,
+        },
+        FaultParameters::Kill(k) => Fault::Kill {
+            nodes: targets(&k.nodes),
+            service: k.service.get_ref().clone(),
+            restart: k.restart,
+            signal: k.signal,
+        },
+        FaultParameters::Pause(p) => Fault::Pause {
+            nodes: targets(&p.nodes),
+            service: p.service.get_ref().clone(),
+        },
+        FaultParameters::Reset(r) => Fault::Reset {
+            nodes: targets(&r.nodes),
+            port: r.port,
+            from: r.from.as_ref().map(targets).unwrap_or_default(),
+            probability: *r.probability.get_ref(),
+            containing: r.containing.iter().map(|p| p.get_ref().clone()).collect(),
+        },
+        FaultParameters::Delay(d) => Fault::Delay {
+            from: targets(&d.from),
+            to: targets(&d.to),
+            port: d.port,
+            delay_ms: millis(*d.delay.get_ref()),
+            jitter_ms: millis(d.jitter),
+        },
+        FaultParameters::Clock(c) => Fault::Clock {
+            nodes: targets(&c.nodes),
+            service: c.service.get_ref().clone(),
+            offset_ms: c
+                .offset_ms()
+                .expect("validation saw to it that it is a duration"),
+        },
+        FaultParameters::PowerLoss(p) => Fault::PowerLoss {
+            nodes: targets(&p.nodes),
+            service: p.service.get_ref().clone(),
+            dir: disk.to_owned(),
+        },
+        FaultParameters::DiskFull(d) => Fault::DiskFull {
+            nodes: targets(&d.nodes),
+            dir: disk.to_owned(),
+            leave_bytes: u64::from(d.leave_kib) * 1024,
+        },
+    }
+}
+
+/// A fault's kind, as scenario files spell it.
+pub(crate) fn kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Partition { .. } => "partition",
+        Fault::Kill { .. } => "kill",
+        Fault::Pause { .. } => "pause",
+        Fault::Reset { .. } => "reset",
+        Fault::Delay { .. } => "delay",
+        Fault::Clock { .. } => "clock",
+        Fault::PowerLoss { .. } => "power_loss",
+        Fault::DiskFull { .. } => "disk_full",
+    }
+}
