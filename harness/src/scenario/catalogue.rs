@@ -35,8 +35,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     embedded!("cutover_chaos_coordinator_crash_recovery"),
     embedded!("abort_in_each_phase"),
     embedded!("ack_quorum"),
+    embedded!("acknowledged_is_durable"),
     embedded!("anti_entropy_during_cutover"),
     embedded!("deletes_missed_by_a_replica"),
+    embedded!("disk_full_new_in_copy"),
     embedded!("migration_while_replica_down"),
     embedded!("new_killed_in_cleanup"),
     embedded!("new_killed_in_copy"),
@@ -50,8 +52,13 @@ const EMBEDDED: &[(&str, &str)] = &[
     embedded!("one_way_new_to_router"),
     embedded!("one_way_old_to_new"),
     embedded!("one_way_router_to_new"),
+    embedded!("power_loss_new"),
+    embedded!("power_loss_old"),
+    embedded!("power_loss_router"),
     embedded!("rolling_restart_under_load"),
     embedded!("updates_and_deletes_throughout"),
+    embedded!("zombie_router"),
+    embedded!("soak"),
 ];
 
 /// Every embedded scenario and system.
