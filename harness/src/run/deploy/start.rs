@@ -34,6 +34,10 @@ impl Deployment {
             node.upload(content, format!("{}/{name}", placed.dir))
                 .await?;
         }
+        if !placed.spec.files.is_empty() {
+            // A power failure must not take the service's configuration along.
+            node.exec(&format!("sync {}/*", placed.dir)).await?;
+        }
         Ok(())
     }
 
