@@ -62,6 +62,15 @@ enum CtlCommand {
     Placement,
     /// Hash of the persisted topology and migrations
     Digest,
+    /// What clients have changed
+    Changes {
+        /// The cursor an earlier call gave; without it, from the oldest changes kept
+        #[arg(long)]
+        since: Option<String>,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<u32>,
+    },
     /// Wait until a migration is in a phase (the last one unless told)
     Wait {
         /// Its name, as in the status
@@ -292,6 +301,14 @@ async fn perform(args: &CtlArgs) -> Result<Value, CtlError> {
         CtlCommand::AntiEntropy(command) => anti_entropy(&client, command).await,
         CtlCommand::Placement => client.get("/_miroir/placement").await,
         CtlCommand::Digest => client.get("/_miroir/digest").await,
+        CtlCommand::Changes { since, limit } => {
+            let since = since.as_deref().map(|cursor| format!("since={cursor}"));
+            let limit = limit.map(|limit| format!("limit={limit}"));
+            let query: Vec<String> = since.into_iter().chain(limit).collect();
+            client
+                .get(&format!("/_miroir/changes?{}", query.join("&")))
+                .await
+        }
         CtlCommand::Wait { phase, id, timeout } => {
             wait::until_phase(&client, *id, phase, *timeout).await
         }
