@@ -145,6 +145,9 @@ fn known_flags() -> BTreeSet<String> {
         (miroir.clone(), "ctl"),
         (miroir.clone(), "ctl wait"),
         (miroir.clone(), "ctl nodes add"),
+        (miroir.clone(), "ctl changes"),
+        (miroir.clone(), "ctl groups add"),
+        (miroir.clone(), "ctl writes fail"),
         (miroir, "ctl migration start"),
     ]
     .map(|(program, command)| {
@@ -171,7 +174,7 @@ fn flags(text: &str) -> Vec<String> {
 fn every_flag_that_the_docs_mention_exists() {
     let known = known_flags();
     // Of cargo, and of timeout(1).
-    let others = ["--bench", "--lib", "--foreground"];
+    let others = ["--features", "--bench", "--lib", "--foreground"];
     for page in pages() {
         let unknown: Vec<String> = flags(&read(&page))
             .into_iter()
