@@ -100,6 +100,7 @@ fn every_key_of_a_system_file_is_documented_and_no_other() {
         ("command", "[healthy]"),
         ("gauge", "[[gauge]]"),
         ("predict", "[predict]"),
+        ("groups", "[groups]"),
         ("write_pause", "[write_pause]"),
         ("report", "[report]"),
         ("recommendation", "[[report.recommendation]]"),

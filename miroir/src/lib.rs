@@ -42,6 +42,8 @@ enum Command {
     Ctl(ctl::CtlArgs),
     /// Print which documents an unchecked cutover loses, by the router's audit log
     Predict(audit::PredictArgs),
+    /// Print the shard of each primary key on standard input
+    ShardsOf(routing::ShardsOfArgs),
 }
 
 /// Runs the command that the arguments ask for.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Node(args) => runtime.block_on(node::run(args)),
         Command::Router(args) => runtime.block_on(router::run(args)),
         Command::Predict(args) => audit::run(&args),
+        Command::ShardsOf(args) => routing::run(&args),
         Command::Ctl(args) => return runtime.block_on(ctl::run(args)),
     };
     match result {

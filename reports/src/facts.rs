@@ -9,11 +9,12 @@ use crate::claims::{self, Measured};
 use crate::loss_table::{acknowledged_writes, loss_table};
 use crate::narrative;
 use crate::picture::Picture;
+use crate::plot::losses::concerned;
 use crate::pool::{Group, groups};
 use crate::quantity::{self, count, counted, duration};
 use crate::results::{
-    Audience, CheckpointResult, KeyOperation, LossRow, ScenarioResults, SuiteResults, SystemNotes,
-    Verdict,
+    Audience, CheckpointResult, GroupLoss, KeyOperation, LossRow, ScenarioResults, SuiteResults,
+    SystemNotes, Verdict,
 };
 
 /// Anomalies and their operations listed per checkpoint; the others are counted.
@@ -338,6 +339,10 @@ pub(crate) struct ScenarioView<'a> {
     /// Checkpoints with something to tell: the last, and earlier ones that found anomalies.
     told: Vec<CheckpointView<'a>>,
     claim_measured: Option<Measured>,
+    /// Groups that were in danger or came to harm.
+    groups_told: Vec<&'a GroupLoss>,
+    /// The other groups, none of which lost anything.
+    groups_untouched: usize,
     /// Faults, in words; for filtering.
     fault_kinds: String,
 }
@@ -364,12 +369,16 @@ impl<'a> ScenarioView<'a> {
             runs: vec![scenario],
             checkpoints: scenario.checkpoints.clone(),
         };
+        let groups = scenario.groups.iter();
+        let groups_told: Vec<&GroupLoss> = groups.filter(|g| concerned(g)).collect();
         let kinds: BTreeSet<&str> = scenario.faults.iter().map(|f| f.kind.as_str()).collect();
         ScenarioView {
             heading,
             pictures,
             told,
             claim_measured: claims::measure(&alone),
+            groups_untouched: scenario.groups.len() - groups_told.len(),
+            groups_told,
             fault_kinds: kinds.into_iter().collect::<Vec<_>>().join(", "),
             scenario,
         }

@@ -7,7 +7,7 @@ mod curve;
 mod dark;
 mod draw;
 mod gauges;
-mod losses;
+pub(crate) mod losses;
 mod members;
 mod panel;
 mod quantiles;

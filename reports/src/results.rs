@@ -274,6 +274,13 @@ pub struct GroupLoss {
     pub lost: Rate,
     /// Stale, resurrected, corrupted, misplaced or left-behind keys.
     pub otherwise_wrong: u64,
+    /// By the system's own records, writes that failed at their second owner, of those sent to two during a
+    /// migration; null if it keeps no such records or there were none.
+    #[serde(default)]
+    pub failed_at_second_owner: Option<Rate>,
+    /// Keys that, by those records, would be lost, stale or resurrected without the system's safety net.
+    #[serde(default)]
+    pub endangered: Option<u64>,
 }
 
 /// One operation on a document that came to harm.

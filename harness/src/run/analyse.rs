@@ -9,11 +9,12 @@ use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
 use shakedown_checker::summary::{Summary, summarize};
 use shakedown_checker::{CheckError, UNTIL_KEY, check_dir};
 use shakedown_reports::results::{
-    CheckpointResult, KeyOperation, Span, StageResult, TimelinePoint,
+    CheckpointResult, GroupLoss, KeyOperation, Span, StageResult, TimelinePoint,
 };
 use shakedown_workloads::documents::parse_document_id;
 
 use super::command::{self, Predictions};
+use super::groups::{self, Deciding, GroupsError};
 use super::operations;
 use super::scene::CheckpointTaken;
 use crate::system::{System, TemplateContext};
@@ -56,6 +57,7 @@ pub(crate) struct Analysis {
     pub(crate) timeline: Vec<TimelinePoint>,
     pub(crate) availability: Vec<FaultAvailability>,
     pub(crate) operations: Vec<KeyOperation>,
+    pub(crate) groups: Vec<GroupLoss>,
     /// Documents in danger by the system's own records.
     pub(crate) endangered: Option<u64>,
     pub(crate) errors: Vec<String>,
@@ -78,6 +80,7 @@ pub(crate) fn analyse(input: Input) -> Analysis {
         None => None,
     };
     let mut checkpoints = Vec::new();
+    let mut deciding = None;
     for taken in &input.taken {
         // Every anomaly is needed to compare with the predictions; the results keep some.
         match check_dir(&history, &taken.observations, usize::MAX) {
@@ -86,6 +89,7 @@ pub(crate) fn analyse(input: Input) -> Analysis {
                     .as_ref()
                     .filter(|_| input.loss_expected.contains(&taken.name));
                 let explained = compared.map(|p| p.explain(&bad_keys(&loss)));
+                deciding = Some(Deciding::new(taken.time_ns, &loss));
                 let omitted = loss.anomalies.len().saturating_sub(ANOMALIES_KEPT);
                 loss.anomalies.truncate(ANOMALIES_KEPT);
                 loss.anomalies_omitted += omitted as u64;
@@ -122,16 +126,37 @@ pub(crate) fn analyse(input: Input) -> Analysis {
             }
         }
     };
-    let endangered = predictions.map(|p| p.endangered());
+    let groups = match groups_of(&input, &history, deciding.as_ref(), predictions.as_ref()) {
+        Some(Ok(groups)) => groups,
+        Some(Err(error)) => {
+            errors.push(format!("groups: {error}"));
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    let endangered = predictions.map(|p| p.endangered().len() as u64);
     Analysis {
         checkpoints,
         stages,
         timeline: points,
         availability,
         operations,
+        groups,
         endangered,
         errors,
     }
+}
+
+/// Losses by group at the checkpoint that decides, if the system tells groups.
+fn groups_of(
+    input: &Input,
+    history: &Path,
+    deciding: Option<&Deciding>,
+    predictions: Option<&Predictions>,
+) -> Option<Result<Vec<GroupLoss>, GroupsError>> {
+    let spec = input.system.groups.as_ref()?;
+    let of_key = |keys: &[i64]| groups::ask(spec, &input.context, &input.local_bin, keys);
+    Some(groups::losses(history, deciding?, predictions, of_key))
 }
 
 fn bad_keys(loss: &LossReport) -> BTreeSet<i64> {

@@ -73,6 +73,12 @@ pub(crate) async fn run_on(
 enum Line {
     /// How many documents were at risk.
     AtRisk { at_risk: u64 },
+    /// Writes of a group sent to two owners, and how many of them failed at the second.
+    Group {
+        group: String,
+        dual_writes: u64,
+        failed: u64,
+    },
     /// What is expected of one.
     Prediction(Prediction),
 }
@@ -103,6 +109,8 @@ pub(crate) struct Predictions {
     maybe: BTreeSet<i64>,
     /// Documents that could have been lost, if the records tell.
     at_risk: Option<u64>,
+    /// Writes that failed at their second owner, of those sent to two, by group.
+    pub(crate) dual_writes: BTreeMap<String, Rate>,
 }
 
 /// Why there is no prediction.
@@ -163,6 +171,7 @@ pub(crate) fn predict(
         certain: BTreeSet::new(),
         maybe: BTreeSet::new(),
         at_risk: None,
+        dual_writes: BTreeMap::new(),
     };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let not_one = || PredictError::Line {
@@ -173,6 +182,16 @@ pub(crate) fn predict(
                 predictions.at_risk = Some(at_risk);
                 continue;
             }
+            Line::Group {
+                group,
+                dual_writes,
+                failed,
+            } if failed <= dual_writes => {
+                let rate = Rate::new(failed, dual_writes);
+                predictions.dual_writes.insert(group, rate);
+                continue;
+            }
+            Line::Group { .. } => return Err(not_one()),
             Line::Prediction(prediction) => prediction,
         };
         let key = parse_id(&prediction.id).ok_or_else(not_one)?;
@@ -198,8 +217,8 @@ pub(crate) fn predict(
 
 impl Predictions {
     /// Documents in danger: certainly or perhaps missing.
-    pub(crate) fn endangered(&self) -> u64 {
-        (self.certain.len() + self.maybe.len()) as u64
+    pub(crate) fn endangered(&self) -> BTreeSet<i64> {
+        &self.certain | &self.maybe
     }
 
     /// Compares with the keys that are in fact lost, stale or resurrected.
@@ -232,6 +251,7 @@ mod tests {
             certain: [1, 2].into(),
             maybe: [3].into(),
             at_risk: Some(10),
+            dual_writes: BTreeMap::new(),
         };
         let explained = predictions.explain(&[2, 3, 4].into());
         assert_eq!(explained.unexplained, [4]);

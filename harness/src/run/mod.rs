@@ -10,6 +10,7 @@ mod evaluate;
 mod faults;
 mod fleet;
 mod gauges;
+mod groups;
 mod operations;
 mod progress;
 mod recovery;

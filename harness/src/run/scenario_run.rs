@@ -265,6 +265,7 @@ impl ScenarioRun<'_> {
             timeline,
             availability,
             operations,
+            groups,
             endangered,
             errors: analysis_errors,
         } = analysis;
@@ -281,7 +282,7 @@ impl ScenarioRun<'_> {
                 marks: &conducted.marks,
                 unfinished: &conducted.unfinished,
                 endangered,
-                gauges: &[],
+                gauges: &played.gauges,
                 recovered: played.recovered,
             },
         );
@@ -319,7 +320,7 @@ impl ScenarioRun<'_> {
             gauges: played.gauges,
             members: conducted.members,
             availability,
-            groups: Vec::new(),
+            groups,
             operations,
             artifacts: artifacts(&self.dir, &self.place),
         }

@@ -57,6 +57,8 @@ pub struct System {
     pub gauge: Vec<GaugeSpec>,
     /// Prints, from the system's own records, which documents must be lost without its safety net.
     pub predict: Option<PredictSpec>,
+    /// Prints which group (shard) a document belongs to.
+    pub groups: Option<GroupsSpec>,
     /// Prints how long writes waited.
     pub write_pause: Option<PauseSpec>,
     /// Prints nothing and succeeds once the system has recovered from its faults.
@@ -188,6 +190,16 @@ pub struct PredictSpec {
     /// Causes of failure that, with the faults of this harness, mean that a write did not arrive.
     #[serde(default)]
     pub not_applied: Vec<String>,
+}
+
+/// How documents are divided into groups (shards): run on the control machine, since a lost document has no copy
+/// that could be asked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupsSpec {
+    /// Program and arguments; `bin.NAME` is the local program. Reads an id a line from standard input, and prints
+    /// a line `{"id": DOCUMENT, "group": GROUP}` for each.
+    pub argv: Vec<String>,
 }
 
 /// How clients speak to the system.

@@ -43,7 +43,8 @@ pub(crate) struct Expectation {
     pub(crate) migration: u64,
 }
 
-/// Prints how many documents were at risk, then one JSON line per document that is not expected to survive.
+/// Prints how many documents were at risk, the dual writes of each shard and how many of them failed on NEW, then
+/// one JSON line per document that is not expected to survive.
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     let mut damaged = 0_u64;
@@ -62,6 +63,13 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
         eprintln!("{damaged} damaged lines were skipped: the prediction may be incomplete");
     }
     println!("{}", serde_json::json!({ "at_risk": at_risk(&lines) }));
+    for (shard, (writes, failed)) in dual_writes(&lines) {
+        let group = shard.to_string();
+        println!(
+            "{}",
+            serde_json::json!({ "group": group, "dual_writes": writes, "failed": failed })
+        );
+    }
     for expectation in predict(lines) {
         println!("{}", serde_json::to_string(&expectation)?);
     }
@@ -75,6 +83,21 @@ fn at_risk(lines: &[Line]) -> usize {
         _ => None,
     });
     written.collect::<BTreeSet<_>>().len()
+}
+
+/// By shard: writes that OLD acknowledged and that went to NEW, too, and those of them that NEW failed.
+fn dual_writes(lines: &[Line]) -> BTreeMap<u32, (u64, u64)> {
+    let mut shards: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for line in lines {
+        if let Line::Write(w) = line
+            && w.old_ok
+        {
+            let of_shard = shards.entry(w.shard).or_default();
+            of_shard.0 += 1;
+            of_shard.1 += u64::from(!w.new_ok);
+        }
+    }
+    shards
 }
 
 /// What follows from the records; in order of migration and key.
@@ -308,6 +331,18 @@ mod tests {
             expect(vec![put(1, 5, RESET)], vec![page(None, None, 4)]),
             [("maybe", Some("lost"))]
         );
+    }
+
+    #[test]
+    fn dual_writes_and_failures_on_new_are_counted_by_shard() {
+        let on = |shard, write: DualWrite| Line::Write(DualWrite { shard, ..write });
+        let lines = [
+            on(5, put(1, 5, REFUSED)),
+            on(5, put(2, 6, Ok(()))),
+            on(3, put(1, 7, Ok(()))),
+        ];
+        let expected = BTreeMap::from([(3, (1, 0)), (5, (2, 1))]);
+        assert_eq!(dual_writes(&lines), expected);
     }
 
     #[test]

@@ -311,6 +311,8 @@ pub(super) fn group(group: u64, keys: u64, lost: u64) -> GroupLoss {
         keys,
         lost: Rate::new(lost, keys),
         otherwise_wrong: lost / 10,
+        failed_at_second_owner: Some(Rate::new(lost + 2, keys)),
+        endangered: Some(lost + 1),
     }
 }
 

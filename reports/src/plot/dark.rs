@@ -1,7 +1,7 @@
 //! Colours that follow the viewer's setting: rules in the SVG itself replace the palette where dark is preferred.
 
 /// Every colour of the palette, and what takes its place on a dark page.
-const PALETTE: [(&str, &str); 18] = [
+const PALETTE: [(&str, &str); 19] = [
     ("#FFFFFF", "#16181B"),
     ("#000000", "#FFFFFF"),
     ("#222222", "#E4E4E4"),
@@ -20,6 +20,7 @@ const PALETTE: [(&str, &str); 18] = [
     ("#F6D5CC", "#5A2A1F"),
     ("#E8917A", "#A64A32"),
     ("#E3EDE7", "#22352B"),
+    ("#F5E9C4", "#4A3F1B"),
 ];
 
 /// The picture with the rules added. Presentation attributes yield to any rule, so the light colours stay as

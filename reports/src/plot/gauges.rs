@@ -23,8 +23,13 @@ pub(super) fn has_memory(scenario: &ScenarioResults) -> bool {
     scenario.gauges.iter().any(is_memory)
 }
 
+/// What stayed at zero is no picture.
+fn is_other(gauge: &GaugeSeries) -> bool {
+    !is_memory(gauge) && gauge.points.iter().any(|(_, value)| *value != 0.0)
+}
+
 pub(super) fn has_others(scenario: &ScenarioResults) -> bool {
-    scenario.gauges.iter().any(|gauge| !is_memory(gauge))
+    scenario.gauges.iter().any(is_other)
 }
 
 pub(super) fn memory_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
@@ -32,7 +37,7 @@ pub(super) fn memory_svg(scenario: &ScenarioResults) -> Result<String, PlotError
 }
 
 pub(super) fn others_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
-    strips(scenario, |gauge| !is_memory(gauge))
+    strips(scenario, is_other)
 }
 
 fn strips(

@@ -9,7 +9,7 @@ use super::draw::{Anchor, INK};
 use super::panel::FAILED;
 use super::sheet::{LEFT, SMALL, TOP, column, name, sheet};
 use crate::quantity::{events_of_trials, share};
-use crate::results::{CheckpointResult, ScenarioResults};
+use crate::results::{CheckpointResult, GroupLoss, ScenarioResults};
 
 const ROW: i32 = 20;
 /// Share of the width for bars; figures stand right of it.
@@ -17,7 +17,9 @@ const BARS: f64 = 0.62;
 const NONE: RGBColor = RGBColor(0xe3, 0xed, 0xe7);
 const FEW: RGBColor = RGBColor(0xf6, 0xd5, 0xcc);
 const MANY: RGBColor = RGBColor(0xe8, 0x91, 0x7a);
-const CELL: (i32, i32) = (75, 40);
+/// Of a group that failed at its second owner and lost nothing.
+const SPARED: RGBColor = RGBColor(0xf5, 0xe9, 0xc4);
+const CELL: (i32, i32) = (75, 54);
 const COLUMNS: usize = 12;
 /// A group that lost at least this share is drawn as one that lost much.
 const MUCH: f64 = 0.05;
@@ -78,21 +80,32 @@ pub(super) fn by_phase_svg(scenario: &ScenarioResults) -> Result<String, PlotErr
 }
 
 pub(super) fn has_groups(scenario: &ScenarioResults) -> bool {
-    !scenario.groups.is_empty()
+    scenario.groups.iter().any(concerned)
+}
+
+/// Whether a group was in danger, or came to harm.
+pub(crate) fn concerned(group: &GroupLoss) -> bool {
+    group.failed_at_second_owner.is_some() || group.lost.events + group.otherwise_wrong > 0
 }
 
 pub(super) fn by_group_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
-    let groups = &scenario.groups;
+    let groups: Vec<_> = scenario.groups.iter().filter(|g| concerned(g)).collect();
     let rows = groups.len().div_ceil(COLUMNS) as i32;
-    let note =
-        "each group (shard) with its lost and its acknowledged keys; darker from 5 % lost on";
-    sheet(scenario, note, CELL.1 * rows + 4, |canvas| {
+    let note = format!(
+        "each group (shard) that was in danger: lost / acknowledged keys, and share of writes that failed at the second owner{}",
+        match scenario.groups.len() - groups.len() {
+            0 => String::new(),
+            others => format!("; {others} others lost nothing"),
+        }
+    );
+    sheet(scenario, &note, CELL.1 * rows + 4, |canvas| {
         for (i, group) in groups.iter().enumerate() {
             let left = 40 + CELL.0 * (i % COLUMNS) as i32;
             let top = TOP + CELL.1 * (i / COLUMNS) as i32;
             let colour = match group.lost.share() {
                 Some(share) if share >= MUCH => MANY,
                 Some(share) if share > 0.0 => FEW,
+                _ if group.failed_at_second_owner.is_some_and(|f| f.events > 0) => SPARED,
                 _ => NONE,
             };
             let corners = [(left + 2, top + 2), (left + CELL.0 - 2, top + CELL.1 - 2)];
@@ -100,7 +113,16 @@ pub(super) fn by_group_svg(scenario: &ScenarioResults) -> Result<String, PlotErr
             let middle = left + CELL.0 / 2;
             canvas.text(&group.group, (middle, top + 13), SMALL, INK, Anchor::Middle)?;
             let figure = format!("{}/{}", group.lost.events, group.lost.trials);
-            canvas.text(&figure, (middle, top + 28), SMALL, INK, Anchor::Middle)?;
+            canvas.text(&figure, (middle, top + 27), SMALL, INK, Anchor::Middle)?;
+            if let Some(failed) = &group.failed_at_second_owner {
+                canvas.text(
+                    &share(failed),
+                    (middle, top + 41),
+                    SMALL,
+                    INK,
+                    Anchor::Middle,
+                )?;
+            }
         }
         Ok(())
     })
