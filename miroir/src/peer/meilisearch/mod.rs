@@ -5,13 +5,15 @@
 //! are stored as documents, and comparisons read the documents. Fences cannot be had: see `docs/miroir.md`.
 
 mod api;
+mod carry;
 mod rank;
+mod removal;
 mod setup;
 mod shard;
 mod tasks;
 mod tombstone;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +21,6 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -27,14 +28,12 @@ use tokio::time::timeout_at;
 use super::http::CallError;
 use super::operations::{PeerError, Stamped, encode};
 use crate::router::KeyLocks;
-use crate::wire::document::{
-    Document, EXPIRES, PRIMARY_KEY, SHARD, STAMP, document_id, is_expired, stamp_of,
-};
-use crate::wire::message::{Page, PurgeRequest, TaskSummary, Tombstone, shard_filter};
+use crate::wire::document::{Document, document_id, is_expired};
+use crate::wire::message::{Page, TaskSummary, Tombstone};
 use crate::wire::stamp::millis_of;
 use api::{Api, Fetch};
 use rank::{Rank, rank};
-use tombstone::{DELETED, document_of, is_tombstone, sort_out};
+use tombstone::{document_of, is_tombstone, sort_out};
 
 /// Keys whose locks are held at once while records are carried over: clients wait for them.
 const LOCKED: usize = 100;
@@ -42,8 +41,6 @@ const LOCKED: usize = 100;
 const READ: usize = 1000;
 /// Single documents read at the same time from a Meilisearch that cannot read by several ids.
 const CONCURRENT: usize = 16;
-/// Documents ended per request to do so.
-const EXPIRED: usize = 5000;
 /// A field that Meilisearch does not give back as it was written.
 const VECTORS: &str = "_vectors";
 
@@ -134,39 +131,6 @@ impl Meilisearch {
         self.store(index, &documents).await
     }
 
-    /// Applies records that are not older than what the node holds, under their keys' locks. Answers how many.
-    pub(super) async fn carry(&self, index: &str, records: Stamped) -> Result<u64, PeerError> {
-        let mut applied = 0;
-        let mut carried = records.documents;
-        carried.extend(records.tombstones.iter().map(document_of));
-        for chunk in carried.chunks(LOCKED) {
-            let ids = ids_of(chunk);
-            let _locks = self.locks.lock(ids.iter().map(String::as_str)).await;
-            self.settle(index).await?;
-            let held = self.ranks(index, &ids).await?;
-            let mut newer = BTreeMap::new();
-            for document in chunk {
-                let (id, rank) = self.ranked(document)?;
-                if held.get(&id).is_none_or(|held| rank > *held) {
-                    newer.insert(id, (rank, document.clone()));
-                }
-            }
-            if newer.is_empty() {
-                continue;
-            }
-            let documents: Vec<Document> = newer.values().map(|(_, d)| d.clone()).collect();
-            self.store(index, &documents).await?;
-            self.verify(index, &newer).await?;
-            applied += newer.len() as u64;
-        }
-        Ok(applied)
-    }
-
-    /// Removes a shard without a trace.
-    pub(super) async fn drop_shard(&self, index: &str, shard: u32) -> Result<(), PeerError> {
-        self.delete(index, &shard_filter(shard)).await.map(drop)
-    }
-
     /// Waits until everything accepted so far has been applied, or has failed.
     pub(super) async fn settle(&self, index: &str) -> Result<(), PeerError> {
         self.ready(index).await?;
@@ -176,55 +140,6 @@ impl Meilisearch {
                 .map(drop),
             None => Ok(()),
         }
-    }
-
-    /// Forgets tombstones; answers how many.
-    pub(super) async fn purge(
-        &self,
-        index: &str,
-        request: &PurgeRequest,
-    ) -> Result<u64, PeerError> {
-        let below = request.below;
-        let shard = shard_filter(request.shard);
-        self.delete(
-            index,
-            &format!("{shard} AND {DELETED} = true AND {STAMP} < {below}"),
-        )
-        .await
-    }
-
-    /// Turns expired documents into tombstones with the same stamp; answers how many.
-    pub(super) async fn expire(&self, index: &str, now_ms: u64) -> Result<u64, PeerError> {
-        self.ready(index).await?;
-        let request = Fetch {
-            filter: Some(format!("{EXPIRES} <= {now_ms}")),
-            fields: Some(&[PRIMARY_KEY]),
-            limit: EXPIRED,
-            ..Fetch::default()
-        };
-        let due = self.checked(self.api.fetch(index, &request).await)?;
-        let mut expired = 0;
-        for ids in ids_of(&due.results).chunks(LOCKED) {
-            let _locks = self.locks.lock(ids.iter().map(String::as_str)).await;
-            self.settle(index).await?;
-            let found = self.documents(index, ids).await?;
-            let dead = found.iter().filter(|d| is_expired(d, now_ms));
-            let tombstones: Vec<Document> = dead
-                .filter_map(|d| {
-                    let shard = d.get(SHARD).and_then(Value::as_u64);
-                    Some(document_of(&Tombstone {
-                        id: document_id(d).ok()?,
-                        stamp: stamp_of(d),
-                        shard: shard.and_then(|s| u32::try_from(s).ok()),
-                    }))
-                })
-                .collect();
-            if !tombstones.is_empty() {
-                self.store(index, &tombstones).await?;
-            }
-            expired += tombstones.len() as u64;
-        }
-        Ok(expired)
     }
 
     /// Reads single keys, tombstones included.
@@ -243,34 +158,6 @@ impl Meilisearch {
             results: documents,
             tombstones,
         })
-    }
-
-    /// Reads back what was written: whoever compares copies would find a record that comes back changed for ever.
-    async fn verify(
-        &self,
-        index: &str,
-        written: &BTreeMap<String, (Rank, Document)>,
-    ) -> Result<(), PeerError> {
-        let ids: Vec<String> = written.keys().cloned().collect();
-        let held = self.ranks(index, &ids).await?;
-        let lost = written
-            .iter()
-            .find(|(id, (rank, _))| held.get(*id).is_none_or(|held| held < rank));
-        match lost {
-            None => Ok(()),
-            Some((id, _)) => Err(PeerError::Answer {
-                node: self.api.node.clone(),
-                status: 500,
-                code: "record_not_kept".to_owned(),
-                message: format!("`{id}` does not come back as it was written"),
-            }),
-        }
-    }
-
-    /// Ranks of what the node holds.
-    async fn ranks(&self, index: &str, ids: &[String]) -> Result<HashMap<String, Rank>, PeerError> {
-        let found = self.documents(index, ids).await?;
-        found.iter().map(|d| self.ranked(d)).collect()
     }
 
     fn ranked(&self, document: &Document) -> Result<(String, Rank), PeerError> {
@@ -360,18 +247,6 @@ impl Meilisearch {
             documents: Vec::new(),
             origin: None,
         })
-    }
-
-    async fn delete(&self, index: &str, filter: &str) -> Result<u64, PeerError> {
-        self.ready(index).await?;
-        let deadline = self.api.deadline();
-        let task = self.checked(self.api.delete_by_filter(index, filter, deadline).await)?;
-        let task = self.checked(tasks::succeed(&self.api, task, deadline).await)?;
-        Ok(task
-            .details
-            .unwrap_or_default()
-            .deleted_documents
-            .unwrap_or(0))
     }
 
     /// Prepares the index, once. Failing to is certain not to have written anything.
