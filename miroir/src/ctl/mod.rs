@@ -2,7 +2,10 @@
 
 mod client;
 mod render;
+mod show;
+mod table;
 mod wait;
+mod words;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +15,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use client::{Client, CtlError};
+use show::View;
 
 /// Options of `miroir ctl`. Exit codes: 0 done, 1 refused or failed, 2 bad arguments, 3 unreachable, 4 timed out.
 #[derive(Debug, Args)]
@@ -259,13 +263,32 @@ pub(crate) async fn run(args: CtlArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(answer) => {
-            print!("{}", render::text(&answer));
+            print!("{}", show::text(view(&args.command), &answer));
             ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// How a command's answer is shown.
+fn view(command: &CtlCommand) -> View {
+    match command {
+        CtlCommand::Status => View::Status,
+        CtlCommand::Nodes(NodesCommand::List) => View::Nodes,
+        CtlCommand::Groups(GroupsCommand::List) => View::Groups,
+        CtlCommand::Shards => View::Shards,
+        CtlCommand::Migration(MigrationCommand::List) => View::Migrations,
+        CtlCommand::Migration(MigrationCommand::Start { wait: true, .. })
+        | CtlCommand::Migration(MigrationCommand::Status(_) | MigrationCommand::Watch { .. })
+        | CtlCommand::Wait { .. } => View::Migration,
+        CtlCommand::Writes(WritesCommand::List { .. }) => View::Writes,
+        CtlCommand::AntiEntropy(AntiEntropyCommand::Status) => View::AntiEntropy,
+        CtlCommand::AntiEntropy(AntiEntropyCommand::History) => View::Passes,
+        CtlCommand::AntiEntropy(_) => View::Pass,
+        _ => View::Fields,
     }
 }
 

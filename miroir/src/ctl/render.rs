@@ -61,7 +61,8 @@ fn row(value: &Value) -> Option<String> {
     cells.map(|c| c.join(" "))
 }
 
-fn scalar(value: &Value) -> String {
+/// One value: text as it is, nothing as a dash.
+pub(crate) fn scalar(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
         Value::Null => "-".to_owned(),
