@@ -124,7 +124,7 @@ struct NodeArgs {
     #[arg(long, default_value = "miroir")]
     kind: String,
     /// The API key of a Meilisearch that wants one
-    #[arg(long, env = "MIROIR_NODE_KEY", hide_env_values = true)]
+    #[arg(long, env = "MIROIR_MEILISEARCH_KEY", hide_env_values = true)]
     key: Option<String>,
 }
 

@@ -15,6 +15,7 @@ mod planted;
 mod prediction;
 mod repair;
 mod rollback;
+mod runbook;
 mod safety;
 mod stuck;
 mod topology;
