@@ -31,12 +31,16 @@ pub(crate) fn read(page: &str) -> String {
 
 /// The contents of code blocks with this info string; also of indented ones.
 pub(crate) fn fenced(text: &str, info: &str) -> Vec<String> {
+    blocks(text, |found| found == info)
+}
+
+fn blocks(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<(bool, Vec<&str>)> = None;
     for line in text.lines() {
         let fence = line.trim_start().strip_prefix("```");
         match (&mut open, fence) {
-            (None, Some(found)) => open = Some((found.trim() == info, Vec::new())),
+            (None, Some(found)) => open = Some((wanted(found.trim()), Vec::new())),
             (Some(_), Some(_)) => {
                 if let Some((true, lines)) = open.take() {
                     blocks.push(lines.join("\n") + "\n");
@@ -111,13 +115,15 @@ pub(crate) fn commands(text: &str, program: &str) -> Vec<Vec<String>> {
         });
         stripped.collect::<Vec<_>>()
     });
-    let plain = fenced(text, "sh")
+    let plain = blocks(text, |info| info.split(' ').next() == Some("sh"))
         .into_iter()
         .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
     prompted
         .chain(plain)
         .map(|line| {
             line.split_whitespace()
+                // What follows is for the shell.
+                .take_while(|word| !word.starts_with(['>', '|', '&']))
                 .map(str::to_owned)
                 .collect::<Vec<String>>()
         })

@@ -22,7 +22,7 @@ pub(crate) enum View {
     Shards,
     /// All migrations.
     Migrations,
-    /// One migration, or the status if the last one was waited for.
+    /// One migration, by itself or in the status.
     Migration,
     /// Writes under way.
     Writes,
@@ -44,7 +44,7 @@ pub(crate) fn text(view: View, answer: &Value) -> String {
         View::Shards => shards(&answer["shards"]),
         View::Migrations => migrations(&answer["migrations"]),
         View::Migration if answer["shards"].is_object() => migration(answer),
-        View::Migration => status(answer),
+        View::Migration => migration(&answer["migration"]),
         View::Writes => writes(&answer["writes"]),
         View::AntiEntropy => anti_entropy(answer),
         View::Pass => pass(answer),

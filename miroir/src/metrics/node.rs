@@ -11,6 +11,9 @@ use prometheus_client::registry::Registry;
 
 use super::{Labels, SECONDS, answer, label};
 
+/// What becomes of write requests.
+const RESULTS: [&str; 5] = ["committed", "fenced", "queue_full", "disk_full", "failed"];
+
 /// The node's metrics.
 pub(crate) struct NodeMetrics {
     registry: Registry,
@@ -49,6 +52,9 @@ impl NodeMetrics {
             tombstones: Gauge::default(),
             store_bytes: Gauge::default(),
         };
+        for result in RESULTS {
+            let _ = metrics.writes.get_or_create(&label("result", result));
+        }
         metrics.registered()
     }
 

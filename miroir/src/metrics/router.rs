@@ -69,6 +69,9 @@ impl RouterMetrics {
             suppressed: Counter::default(),
         };
         metrics.register();
+        for outcome in ["acknowledged", "refused", "unknown"] {
+            let _ = metrics.writes.get_or_create(&label("outcome", outcome));
+        }
         metrics
     }
 
