@@ -58,6 +58,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     embedded!("one_way_new_to_router"),
     embedded!("one_way_old_to_new"),
     embedded!("one_way_router_to_new"),
+    embedded!("pages_meet_resets"),
     embedded!("power_loss_new"),
     embedded!("power_loss_old"),
     embedded!("power_loss_router"),
