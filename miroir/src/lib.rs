@@ -20,6 +20,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The version, with a mark if faults are planted in this build.
 const VERSION: &str = if cfg!(feature = "planted-bugs") {
     concat!(

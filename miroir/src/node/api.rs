@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::apply::Op;
+use super::apply::{Content, Op};
 use super::store::{META_EPOCH, META_INCARNATION, META_STAMP, Snapshot, Store, StoreError};
 use super::tasks::Tasks;
 use super::translate::{check_index, check_shard, fencing, refuse_stale, upserts, write_error};
@@ -159,7 +159,7 @@ async fn replace(
     body: Body,
 ) -> Result<Response, ApiError> {
     let body = body?;
-    let ops = upserts(&body)?.into_iter().map(Op::Put).collect();
+    let ops = upserts(&body, |document| Content::Whole(document.into()))?;
     node.write(index, ops, &headers, "documentAdditionOrUpdate", body.len())
         .await
 }
@@ -171,7 +171,7 @@ async fn merge(
     body: Body,
 ) -> Result<Response, ApiError> {
     let body = body?;
-    let ops = upserts(&body)?.into_iter().map(Op::Merge).collect();
+    let ops = upserts(&body, Content::Fields)?;
     node.write(index, ops, &headers, "documentAdditionOrUpdate", body.len())
         .await
 }

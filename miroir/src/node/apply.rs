@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::changes::Log;
+use super::homes::Homes;
 use super::record::{Body, Record};
 use super::store::{
-    COUNTS, EXPIRIES, FENCES, META, META_EPOCH, META_INCARNATION, META_STAMP, NO_SHARD, RECORDS,
-    SHARDS, StoreError, redb_error,
+    COUNTS, EXPIRIES, FENCES, META, META_EPOCH, META_INCARNATION, META_SHARDS, META_STAMP,
+    NO_SHARD, RECORDS, SHARDS, StoreError, redb_error,
 };
 use super::writer::Fencing;
 use crate::wire::document::{Document, canonical, expires_of};
@@ -18,10 +19,8 @@ use crate::wire::stamp::millis_of;
 /// One change.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    /// Replaces the document.
-    Put(Upsert),
-    /// Replaces the given top-level fields, keeps the others.
-    Merge(Upsert),
+    /// Writes a document.
+    Upsert(Upsert),
     /// Deletes the document; with a stamp it leaves a tombstone.
     Delete {
         id: String,
@@ -43,7 +42,32 @@ pub(crate) struct Upsert {
     pub(crate) shard: Option<u32>,
     /// `None` applies in any case; otherwise only if nothing newer is there.
     pub(crate) stamp: Option<u64>,
-    pub(crate) document: Document,
+    pub(crate) content: Content,
+}
+
+/// What is written.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// The whole document.
+    Whole(Whole),
+    /// The given top-level fields; the others are kept.
+    Fields(Document),
+}
+
+/// A document ready to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Whole {
+    expires_ms: Option<u64>,
+    bytes: Vec<u8>,
+}
+
+impl From<Document> for Whole {
+    fn from(document: Document) -> Self {
+        Whole {
+            expires_ms: expires_of(&document),
+            bytes: canonical(document),
+        }
+    }
 }
 
 /// What an operation did.
@@ -72,6 +96,7 @@ pub(crate) struct Tables<'t> {
     fences: Table<'t, (&'static str, u32), u64>,
     expiries: Table<'t, (&'static str, u64, &'static str), ()>,
     pub(crate) meta: Table<'t, &'static str, u64>,
+    homes: Homes,
     log: Log<'t>,
     /// Changes of the request under way.
     changes: Vec<(u64, String, bool)>,
@@ -94,7 +119,10 @@ impl<'t> Tables<'t> {
             .get(META_STAMP)
             .map_err(redb_error)?
             .map_or(0, |v| v.value());
+        let count = meta.get(META_SHARDS).map_err(redb_error)?;
+        let homes = Homes::of(count.map_or(0, |v| v.value()));
         Ok(Tables {
+            homes,
             records: txn.open_table(RECORDS).map_err(redb_error)?,
             shards: txn.open_table(SHARDS).map_err(redb_error)?,
             counts: txn.open_table(COUNTS).map_err(redb_error)?,
@@ -190,8 +218,7 @@ impl<'t> Tables<'t> {
         origin: Origin,
     ) -> Result<Effect, StoreError> {
         match op {
-            Op::Put(upsert) => self.upsert(index, upsert, false, origin),
-            Op::Merge(upsert) => self.upsert(index, upsert, true, origin),
+            Op::Upsert(upsert) => self.upsert(index, upsert, origin),
             Op::Delete { id, shard, stamp } => self.delete(index, &id, shard, stamp),
             Op::DeleteShard { shard, stamp } => self.delete_shard(index, shard, stamp),
             Op::Purge { id, below } => self.purge(index, &id, below),
@@ -243,14 +270,13 @@ impl<'t> Tables<'t> {
         &mut self,
         index: &str,
         upsert: Upsert,
-        merge: bool,
         origin: Origin,
     ) -> Result<Effect, StoreError> {
         let Upsert {
             id,
             shard,
             stamp,
-            document,
+            content,
         } = upsert;
         let old = self.old(index, &id)?;
         let had = old.as_ref().is_some_and(|o| o.live.is_some());
@@ -270,21 +296,22 @@ impl<'t> Tables<'t> {
         {
             return Ok(ignored);
         }
-        let document = match old.as_ref().and_then(|o| o.live_at(stamp)) {
-            Some(bytes) if merge => {
-                let mut merged = parse(&id, bytes)?;
-                merged.extend(document);
-                merged
+        let whole = match content {
+            Content::Whole(whole) => whole,
+            Content::Fields(fields) => {
+                let mut merged = match old.as_ref().and_then(|o| o.live_at(stamp)) {
+                    Some(bytes) => parse(&id, bytes)?,
+                    None => Document::new(),
+                };
+                merged.extend(fields);
+                Whole::from(merged)
             }
-            _ => document,
         };
         let shard = shard.unwrap_or(NO_SHARD);
-        let expires_ms = expires_of(&document);
-        let bytes = canonical(document);
         let record = Record {
             stamp: stamp.unwrap_or(0),
-            expires_ms,
-            body: Body::Live(&bytes),
+            expires_ms: whole.expires_ms,
+            body: Body::Live(&whole.bytes),
         };
         // A copy of the same stamp counts only if its content comes later in the order that all nodes share.
         if origin != Origin::Client
@@ -360,30 +387,13 @@ impl<'t> Tables<'t> {
     }
 
     fn purge(&mut self, index: &str, id: &str, below: u64) -> Result<Effect, StoreError> {
-        let Some(shard) = self
-            .shards
-            .get((index, id))
-            .map_err(redb_error)?
-            .map(|v| v.value())
-        else {
-            return Ok(Effect {
-                applied: false,
-                had: false,
-            });
-        };
-        let due = {
-            let bytes = self.records.get((index, shard, id)).map_err(redb_error)?;
-            let record = bytes.as_ref().and_then(|b| Record::decode(b.value()));
-            record.is_some_and(|r| r.is_due(below))
-        };
-        if due {
-            self.records
-                .remove((index, shard, id))
-                .map_err(redb_error)?;
-            self.shards.remove((index, id)).map_err(redb_error)?;
+        let old = self.old(index, id)?;
+        let due = old.filter(|o| o.live.is_none() && o.stamp < below);
+        if let Some(old) = &due {
+            self.remove(index, id, old)?;
         }
         Ok(Effect {
-            applied: due,
+            applied: due.is_some(),
             had: false,
         })
     }
@@ -405,21 +415,22 @@ impl<'t> Tables<'t> {
         })
     }
 
+    /// The number of shards, if a router has told it.
+    pub(crate) fn learn_shards(&mut self, count: u32) -> Result<(), StoreError> {
+        if self.homes.is_unknown() && count > 0 {
+            self.meta
+                .insert(META_SHARDS, u64::from(count))
+                .map_err(redb_error)?;
+            self.homes = Homes::of(u64::from(count));
+        }
+        Ok(())
+    }
+
     fn old(&self, index: &str, id: &str) -> Result<Option<Old>, StoreError> {
-        let Some(shard) = self
-            .shards
-            .get((index, id))
-            .map_err(redb_error)?
-            .map(|v| v.value())
-        else {
+        let Some((shard, bytes)) = self.homes.find(&self.records, &self.shards, index, id)? else {
             return Ok(None);
         };
         let damaged = || StoreError::Damaged(id.to_owned());
-        let bytes = self
-            .records
-            .get((index, shard, id))
-            .map_err(redb_error)?
-            .ok_or_else(damaged)?;
         let record = Record::decode(bytes.value()).ok_or_else(damaged)?;
         let live = match record.body {
             Body::Live(document) => Some(document.to_vec()),
@@ -447,7 +458,11 @@ impl<'t> Tables<'t> {
                     .remove((index, old.shard, id))
                     .map_err(redb_error)?;
             }
-            self.shards.insert((index, id), shard).map_err(redb_error)?;
+            if self.homes.is_home(id, shard) {
+                self.shards.remove((index, id)).map_err(redb_error)?;
+            } else {
+                self.shards.insert((index, id), shard).map_err(redb_error)?;
+            }
         }
         self.records
             .insert((index, shard, id), record.encode().as_slice())
@@ -517,7 +532,7 @@ impl Op {
     /// The shard concerned, where the operation says so.
     fn shard(&self) -> Option<u32> {
         match self {
-            Op::Put(u) | Op::Merge(u) => u.shard,
+            Op::Upsert(u) => u.shard,
             Op::Delete { shard, .. } => *shard,
             Op::DeleteShard { shard, .. } => Some(*shard),
             Op::Purge { .. } | Op::Expire { .. } => None,

@@ -4,6 +4,7 @@ mod api;
 mod apply;
 mod changes;
 mod fingerprint;
+mod homes;
 mod purge;
 mod read;
 mod record;

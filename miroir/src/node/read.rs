@@ -90,15 +90,11 @@ pub(crate) fn by_ids(
         next: None,
         tombstones: Vec::new(),
     };
-    let records = snapshot.records()?;
+    let lookup = snapshot.lookup()?;
     for id in ids {
-        let Some(shard) = snapshot.shard_of(index, id)? else {
+        let Some((shard, value)) = lookup.find(index, id)? else {
             continue;
         };
-        let value = records
-            .get((index, shard, id.as_str()))
-            .map_err(redb_error)?;
-        let value = value.ok_or_else(|| StoreError::Damaged(id.clone()))?;
         let record = decode(id, value.value())?;
         if record.is_live() || tombstones {
             push(&mut page, id, shard, record)?;

@@ -11,12 +11,13 @@ use redb::{
 use thiserror::Error;
 
 use super::changes;
+use super::homes::{Found, Homes};
 use crate::wire::message::ChangeLog;
 
 /// Records by (index, shard, primary key).
 pub(crate) const RECORDS: TableDefinition<(&str, u32, &str), &[u8]> =
     TableDefinition::new("records");
-/// Shard of each record by (index, primary key).
+/// Shard of each record that does not lie where its key's hash says, by (index, primary key).
 pub(crate) const SHARDS: TableDefinition<(&str, &str), u32> = TableDefinition::new("shards");
 /// Number of live documents by (index, shard).
 pub(crate) const COUNTS: TableDefinition<(&str, u32), u64> = TableDefinition::new("counts");
@@ -43,6 +44,8 @@ pub(crate) const META_EPOCH: &str = "epoch";
 /// The router process that registered that epoch; 0 if unknown.
 pub(crate) const META_INCARNATION: &str = "incarnation";
 
+/// Number of the router's shards.
+pub(crate) const META_SHARDS: &str = "shards";
 /// Highest stamp ever given.
 pub(crate) const META_STAMP: &str = "stamp";
 
@@ -176,13 +179,13 @@ impl Snapshot {
         self.txn.open_table(EXPIRIES).map_err(redb_error)
     }
 
-    /// The shard a key was written to, for live documents and tombstones.
-    pub(crate) fn shard_of(&self, index: &str, id: &str) -> Result<Option<u32>, StoreError> {
-        let shards = self.txn.open_table(SHARDS).map_err(redb_error)?;
-        Ok(shards
-            .get((index, id))
-            .map_err(redb_error)?
-            .map(|v| v.value()))
+    /// What finds single keys.
+    pub(crate) fn lookup(&self) -> Result<Lookup, StoreError> {
+        Ok(Lookup {
+            homes: Homes::of(self.counter(META_SHARDS)?),
+            records: self.records()?,
+            shards: self.txn.open_table(SHARDS).map_err(redb_error)?,
+        })
     }
 
     /// Number of the last commit contained.
@@ -219,5 +222,19 @@ impl Snapshot {
             total += row.map_err(redb_error)?.1.value();
         }
         Ok(total)
+    }
+}
+
+/// Finds single keys in a snapshot.
+pub(crate) struct Lookup {
+    homes: Homes,
+    records: Records,
+    shards: ReadOnlyTable<(&'static str, &'static str), u32>,
+}
+
+impl Lookup {
+    /// A key's shard and record, for live documents and tombstones.
+    pub(crate) fn find(&self, index: &str, id: &str) -> Result<Option<Found<'_>>, StoreError> {
+        self.homes.find(&self.records, &self.shards, index, id)
     }
 }

@@ -2,20 +2,26 @@
 
 use axum::http::HeaderMap;
 
-use super::apply::{Refusal, Upsert, is_stale};
+use super::apply::{Content, Op, Refusal, Upsert, is_stale};
 use super::store::{META_EPOCH, META_INCARNATION, NO_SHARD, Snapshot};
 use super::writer::{Fencing, WriteError};
 use crate::wire::document::{Document, SHARD, STAMP, document_id};
 use crate::wire::error::ApiError;
 use crate::wire::message::{EPOCH_HEADER, INCARNATION_HEADER, TERM_HEADER, parse_body};
 
-/// Documents to write, with the shard and stamp they carry.
-pub(crate) fn upserts(body: &[u8]) -> Result<Vec<Upsert>, ApiError> {
+/// Documents to write, with the shard and stamp they carry, as whole documents or as fields to be merged.
+pub(crate) fn upserts(
+    body: &[u8],
+    content: impl Fn(Document) -> Content,
+) -> Result<Vec<Op>, ApiError> {
     let documents: Vec<Document> = parse_body(body)?;
-    documents.into_iter().map(upsert).collect()
+    documents
+        .into_iter()
+        .map(|document| upsert(document, &content).map(Op::Upsert))
+        .collect()
 }
 
-fn upsert(document: Document) -> Result<Upsert, ApiError> {
+fn upsert(document: Document, content: impl Fn(Document) -> Content) -> Result<Upsert, ApiError> {
     let number = |field: &str| match document.get(field) {
         None => Ok(None),
         Some(value) => value.as_u64().map(Some).ok_or_else(|| {
@@ -33,7 +39,7 @@ fn upsert(document: Document) -> Result<Upsert, ApiError> {
         id: document_id(&document)?,
         shard,
         stamp,
-        document,
+        content: content(document),
     })
 }
 

@@ -350,7 +350,7 @@ fn perform(tables: &mut Tables<'_>, write: Write) -> Result<Performed, StoreErro
     let mut documents = Vec::new();
     for op in write.ops {
         let id = match &op {
-            Op::Put(u) | Op::Merge(u) if write.want_documents => Some(u.id.clone()),
+            Op::Upsert(u) if write.want_documents => Some(u.id.clone()),
             _ => None,
         };
         let effect = tables.apply(&write.index, op, write.origin)?;
@@ -371,6 +371,7 @@ fn raise(tables: &mut Tables<'_>, fence: &FenceRequest) -> Result<Performed, Sto
     if let Some(refusal) = tables.admit_epoch(fence.epoch, fence.incarnation)? {
         return Ok(Err(refusal));
     }
+    tables.learn_shards(fence.count)?;
     for &shard in &fence.shards {
         tables.fence(&fence.index, shard, fence.term)?;
     }

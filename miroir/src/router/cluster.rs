@@ -189,6 +189,7 @@ impl Cluster {
         FenceRequest {
             epoch: self.identity.epoch(),
             incarnation: self.identity.incarnation,
+            count: self.config.shards,
             index: self.config.index.clone(),
             shards,
             term,

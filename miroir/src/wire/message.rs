@@ -217,6 +217,9 @@ pub(crate) struct FenceRequest {
     /// Number of its process; others are refused with the same epoch. 0 if it has none.
     #[serde(default)]
     pub(crate) incarnation: u64,
+    /// Number of all shards there are; 0 if that is not to be learnt.
+    #[serde(default)]
+    pub(crate) count: u32,
     /// Index of the shards.
     pub(crate) index: String,
     /// Shards whose writes must carry at least `term`.
