@@ -133,7 +133,10 @@ fn run(
     }
     options.extend(["--out".to_owned(), out.display().to_string()]);
     let log = std::fs::File::create(out.join("console.txt")).map_err(Failure::harness)?;
-    let before = run_directories(&out)?;
+    // Runs lie in a directory of their scenario's name.
+    let runs = out.join(&line.scenario);
+    std::fs::create_dir_all(&runs).map_err(Failure::harness)?;
+    let before = run_directories(&runs)?;
     let status = Command::new(shakedown)
         .args(&options)
         .stdin(Stdio::null())
@@ -141,7 +144,7 @@ fn run(
         .stderr(log)
         .status()
         .map_err(Failure::harness)?;
-    let made = run_directories(&out)?
+    let made = run_directories(&runs)?
         .into_iter()
         .find(|dir| !before.contains(dir));
     let results = made.and_then(|dir| results_file::load(&dir.join(results_file::FILE_NAME)).ok());
@@ -162,8 +165,8 @@ fn run(
     Ok(tally)
 }
 
-fn run_directories(out: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(out).map_err(Failure::harness)?;
+fn run_directories(runs: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = std::fs::read_dir(runs).map_err(Failure::harness)?;
     Ok(entries
         .flatten()
         .map(|entry| entry.path())
