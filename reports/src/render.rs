@@ -50,6 +50,14 @@ pub fn render_report(
     Ok(report.into())
 }
 
+/// Writes the guidance for release notes to `file`.
+///
+/// # Errors
+/// [`ReportError::Write`] if it cannot be written.
+pub fn render_release_notes(results: &SuiteResults, file: &Path) -> Result<(), ReportError> {
+    write_atomically(file, release_notes::text(results).as_bytes())
+}
+
 fn write_report(
     results: &SuiteResults,
     report: &Path,

@@ -30,6 +30,9 @@ pub(super) enum Command {
         /// Write the report to this file instead, its plots beside it
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        /// Write the guidance for release notes to this file, too
+        #[arg(long, value_name = "FILE")]
+        release_notes: Option<PathBuf>,
     },
     /// Check a recorded history again, without a cluster
     #[command(after_help = EXIT_CODES)]

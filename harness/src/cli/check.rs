@@ -12,6 +12,10 @@ use super::{Failure, say};
 use crate::run::{check_scenario_dir, rejudge};
 use crate::scenario::Catalogue;
 
+/// What `check` makes anew, and what it cannot.
+const JUDGED_AGAIN: &str = "Judged again: every key at every checkpoint from the histories and final reads, and every check. Taken as \
+     recorded: evidence of faults, outputs of actions, phases, marks and gauges, and what the system's own records predicted.";
+
 pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
     if dir.join(results_file::FILE_NAME).is_file() {
         return check_run(dir, json);
@@ -44,12 +48,20 @@ pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
 /// A whole run, by the expectations in its plans.
 fn check_run(run: &Path, json: bool) -> Result<Exit, Failure> {
     let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
-    let results = rejudge(run, &catalogue.systems).map_err(Failure::chain)?;
+    let judged = rejudge(run, &catalogue.systems).map_err(Failure::chain)?;
+    let results = judged.results;
     if json {
         let text = serde_json::to_string_pretty(&results).map_err(Failure::harness)?;
         say(&format!("{text}\n"))?;
     } else {
         say(&console::summary(&results))?;
+        say(&format!("\n{JUDGED_AGAIN}\n"))?;
+        if judged.differences.is_empty() {
+            say("Every check and every verdict is the run's own.\n")?;
+        }
+        for difference in &judged.differences {
+            say(&format!("differs from the run: {difference}\n"))?;
+        }
     }
     let harness_failed = results.scenarios.iter().any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(results.verdict, harness_failed))

@@ -85,7 +85,11 @@ pub fn main() -> ExitCode {
     }
     let ended = match cli.command {
         Command::Run(args) => run::run(args),
-        Command::Report { run, to } => report::report(&run, to.as_deref()),
+        Command::Report {
+            run,
+            to,
+            release_notes,
+        } => report::report(&run, to.as_deref(), release_notes.as_deref()),
         Command::Check { history, json } => check::check(&history, json),
         Command::Export { history } => check::export(&history),
         Command::Table(TableCommand::Loss { run, format }) => table::loss(&run, format),

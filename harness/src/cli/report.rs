@@ -7,7 +7,11 @@ use shakedown_reports::{console, render, results_file};
 use super::exit::Exit;
 use super::{Failure, say};
 
-pub(super) fn report(run: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
+pub(super) fn report(
+    run: &Path,
+    to: Option<&Path>,
+    release_notes: Option<&Path>,
+) -> Result<Exit, Failure> {
     let results = results_file::load(&run.join(results_file::FILE_NAME)).map_err(Failure::chain)?;
     let report = match to {
         None => render::render_run(&results, run).map_err(Failure::chain)?,
@@ -20,6 +24,9 @@ pub(super) fn report(run: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
                 .map_err(Failure::chain)?
         }
     };
+    if let Some(file) = release_notes {
+        render::render_release_notes(&results, file).map_err(Failure::chain)?;
+    }
     say(&format!(
         "{}\nreport: {}\n",
         console::summary(&results),

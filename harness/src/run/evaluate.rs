@@ -6,12 +6,11 @@ mod measured;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use shakedown_reports::results::{
     ActionResult, CheckResult, CheckpointResult, FaultResult, GaugeSeries, Verdict,
 };
 
+use super::observed::Observed;
 use crate::scenario::{Loss, Scenario};
 use exercised::{exercised, same};
 use losses::{explained, judge_loss};
@@ -22,18 +21,9 @@ pub(crate) struct Record<'a> {
     pub(crate) faults: &'a [FaultResult],
     pub(crate) actions: &'a [ActionResult],
     pub(crate) checkpoints: &'a [CheckpointResult],
-    /// Captured outputs by name.
-    pub(crate) captures: &'a BTreeMap<String, String>,
-    /// Names the system reported, by lane (`phase`, ...).
-    pub(crate) marks: &'a BTreeMap<String, BTreeSet<String>>,
-    /// Items that never began or never ended.
-    pub(crate) unfinished: &'a [String],
-    /// Documents the system's records say were in danger; `None` if it keeps no such records.
-    pub(crate) endangered: Option<u64>,
     /// What was measured of the system over time.
     pub(crate) gauges: &'a [GaugeSeries],
-    /// Whether the system came back after its faults, where it can tell.
-    pub(crate) recovered: Result<(), String>,
+    pub(crate) observed: &'a Observed,
 }
 
 fn check(name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> CheckResult {
@@ -86,9 +76,9 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
         }
     }
     for pair in &scenario.expect.same {
-        checks.push(same(pair.get_ref(), record.captures));
+        checks.push(same(pair.get_ref(), &record.observed.captures));
     }
-    let finished = record.unfinished.is_empty();
+    let finished = record.observed.unfinished.is_empty();
     for checkpoint in record.checkpoints {
         checks.extend(of_checkpoint(scenario, checkpoint, finished));
     }
@@ -103,7 +93,7 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
 }
 
 /// The checks of one final read. `finished` tells whether all items of the scenario ran to their end.
-pub(crate) fn of_checkpoint(
+fn of_checkpoint(
     scenario: &Scenario,
     checkpoint: &CheckpointResult,
     finished: bool,

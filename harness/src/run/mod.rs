@@ -11,6 +11,7 @@ mod faults;
 mod fleet;
 mod gauges;
 mod groups;
+mod observed;
 mod operations;
 mod progress;
 mod recovery;
@@ -34,7 +35,8 @@ use shakedown_workloads::stop::StopSignal;
 pub use analyse::{AnalyseError, check_scenario_dir, describe};
 pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
-pub use rejudge::{RejudgeError, rejudge};
+pub use observed::ObservedError;
+pub use rejudge::{RejudgeError, Rejudged, rejudge};
 
 use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote, Target};
 use crate::plan::{Plan, PlanError};

@@ -1,12 +1,17 @@
-//! Judges a stored run again: the histories and final reads, by the expectations in its plans.
+//! Judges a stored run again: its histories and final reads, with what was seen beside them, by the expectations in
+//! its plans.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use shakedown_reports::results::{CheckResult, CheckpointResult, ScenarioResults, SuiteResults};
+use shakedown_reports::results::{
+    CheckResult, CheckpointResult, ScenarioResults, SuiteResults, Verdict,
+};
 use shakedown_reports::{ReportError, results_file};
 
 use super::analyse::{AnalyseError, check_scenario_dir};
-use super::{evaluate, worst};
+use super::evaluate::{self, Record};
+use super::observed::{Observed, ObservedError};
+use super::worst;
 use crate::plan::{Plan, PlanError};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::system::System;
@@ -26,29 +31,47 @@ pub enum RejudgeError {
     /// A history or final read.
     #[error(transparent)]
     Analyse(#[from] AnalyseError),
+    /// What was seen beside them.
+    #[error(transparent)]
+    Observed(#[from] ObservedError),
 }
 
-/// The results of the run in `run`, with every check of a final read made again from what is on disk.
+/// A stored run judged again.
+pub struct Rejudged {
+    /// Its results, every check and verdict made anew.
+    pub results: SuiteResults,
+    /// Where they differ from the run's own, in words.
+    pub differences: Vec<String>,
+}
+
+/// Judges the run in `run` again.
 ///
-/// What only the running system could tell (evidence of faults, outputs, phases, its own records) stands as recorded.
+/// Made anew: the state of every key at every checkpoint, from histories and final reads, and every check. Taken as
+/// recorded, because the nodes are gone: what was seen of faults, actions, phases, marks and gauges, and what the
+/// system's own records explained and predicted.
 ///
 /// # Errors
 /// If a file is missing or damaged, or a plan names a system that is not among `systems`.
-pub fn rejudge(run: &Path, systems: &[System]) -> Result<SuiteResults, RejudgeError> {
+pub fn rejudge(run: &Path, systems: &[System]) -> Result<Rejudged, RejudgeError> {
     let mut results = results_file::load(&run.join(results_file::FILE_NAME))?;
+    let mut differences = Vec::new();
     for scenario in &mut results.scenarios {
-        let dir = directory(run, scenario);
-        // A scenario that never started has no history, and nothing to judge again.
-        if dir.join("history").is_dir() {
-            judge(scenario, &dir, systems)?;
+        let dir = run.join(super::place_of(&scenario.name, scenario.repetition));
+        let (recorded, verdict) = (scenario.checks.clone(), scenario.verdict);
+        judge(scenario, &dir, systems)?;
+        let name = &scenario.name;
+        let changed = differing(&recorded, &scenario.checks);
+        differences.extend(changed.into_iter().map(|text| format!("{name}: {text}")));
+        if verdict != scenario.verdict {
+            let now = scenario.verdict;
+            differences.push(format!("{name}: recorded as {verdict}, now {now}"));
         }
     }
     results.verdict = worst(&results);
-    Ok(results)
-}
-
-fn directory(run: &Path, scenario: &ScenarioResults) -> PathBuf {
-    run.join(super::place_of(&scenario.name, scenario.repetition))
+    Ok(Rejudged {
+        results,
+        differences,
+    })
 }
 
 fn judge(
@@ -60,40 +83,80 @@ fn judge(
     let plan = Plan::read(&path)?;
     let name = path.display().to_string();
     let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
-    let finished = !results
-        .checks
-        .iter()
-        .any(|c| c.name.ends_with("` ran to its end"));
-    for (name, loss) in check_scenario_dir(dir)? {
-        let recorded = results.checkpoints.iter_mut().find(|c| c.name == name);
-        let checkpoint = match recorded {
-            Some(recorded) => {
-                recorded.loss = loss;
-                recorded.clone()
-            }
-            None => CheckpointResult {
-                name,
-                time_ns: 0,
-                loss,
-                explained: None,
-            },
-        };
-        for check in evaluate::of_checkpoint(&scenario, &checkpoint, finished) {
-            replace(&mut results.checks, check);
-        }
-    }
+    let observed = Observed::load(dir)?;
+    results.checkpoints = checkpoints(&results.checkpoints, dir)?;
+    results.checks = evaluate::evaluate(
+        &scenario,
+        &Record {
+            faults: &results.faults,
+            actions: &results.actions,
+            checkpoints: &results.checkpoints,
+            gauges: &results.gauges,
+            observed: &observed,
+        },
+    );
     let verdict = evaluate::verdict(&results.checks);
     results.verdict = match results.harness_error {
-        Some(_) => verdict.max(shakedown_reports::results::Verdict::Unknown),
+        Some(_) => verdict.max(Verdict::Unknown),
         None => verdict,
     };
     Ok(())
 }
 
-/// Puts a check in the place of the one of its name.
-fn replace(checks: &mut Vec<CheckResult>, check: CheckResult) {
-    match checks.iter_mut().find(|known| known.name == check.name) {
-        Some(known) => *known = check,
-        None => checks.push(check),
+/// Every final read on disk judged, in the order they were taken.
+fn checkpoints(
+    recorded: &[CheckpointResult],
+    dir: &Path,
+) -> Result<Vec<CheckpointResult>, RejudgeError> {
+    // A scenario that never started has no history, and one that was killed no final read.
+    if !dir.join("observations").is_dir() {
+        return Ok(Vec::new());
+    }
+    let judged = check_scenario_dir(dir)?.into_iter();
+    Ok(judged
+        .map(|(name, loss)| {
+            let known = recorded.iter().find(|c| c.name == name);
+            CheckpointResult {
+                time_ns: known.map_or(0, |c| c.time_ns),
+                explained: known.and_then(|c| c.explained.clone()),
+                name,
+                loss,
+            }
+        })
+        .collect())
+}
+
+/// Checks that came out otherwise, or that only one of the two has.
+fn differing(recorded: &[CheckResult], now: &[CheckResult]) -> Vec<String> {
+    let missing = |from: &[CheckResult], check: &CheckResult| {
+        !from
+            .iter()
+            .any(|c| c.name == check.name && c.verdict == check.verdict)
+    };
+    let gone = recorded.iter().filter(|c| missing(now, c));
+    let new = now.iter().filter(|c| missing(recorded, c));
+    gone.map(|c| format!("recorded as {}: {}: {}", c.verdict, c.name, c.detail))
+        .chain(new.map(|c| format!("now {}: {}: {}", c.verdict, c.name, c.detail)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_comes_out_otherwise_is_told_with_both_verdicts() {
+        let check = |name: &str, verdict| CheckResult {
+            name: name.to_owned(),
+            verdict,
+            detail: String::new(),
+        };
+        let recorded = [check("a", Verdict::Valid), check("b", Verdict::Valid)];
+        let now = [check("a", Verdict::Valid), check("b", Verdict::Invalid)];
+        assert_eq!(
+            differing(&recorded, &now),
+            ["recorded as valid: b: ", "now invalid: b: "]
+        );
+        assert!(differing(&now, &now).is_empty());
     }
 }

@@ -23,6 +23,7 @@ use super::evaluate::{self, Record};
 use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
 use super::gauges::Gauges;
+use super::observed::Observed;
 use super::progress::{self, Progress};
 use super::recovery::{recover, write_pause};
 use super::scene::{Scene, SceneParts};
@@ -272,18 +273,24 @@ impl ScenarioRun<'_> {
         errors.append(&mut played.conducted.errors);
         errors.extend(analysis_errors);
         let conducted = played.conducted;
+        let observed = Observed {
+            captures: conducted.captures,
+            marks: conducted.marks,
+            unfinished: conducted.unfinished,
+            endangered,
+            not_recovered: played.recovered.err(),
+        };
+        if let Err(error) = observed.save(&self.dir) {
+            errors.push(error.to_string());
+        }
         let checks = evaluate::evaluate(
             self.scenario,
             &Record {
                 faults: &conducted.faults,
                 actions: &conducted.actions,
                 checkpoints: &checkpoints,
-                captures: &conducted.captures,
-                marks: &conducted.marks,
-                unfinished: &conducted.unfinished,
-                endangered,
                 gauges: &played.gauges,
-                recovered: played.recovered,
+                observed: &observed,
             },
         );
         let mut verdict = evaluate::verdict(&checks);

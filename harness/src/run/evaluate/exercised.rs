@@ -9,6 +9,7 @@ use crate::scenario::Expect;
 
 /// Whether the run exercised what it promises.
 pub(super) fn exercised(expect: &Expect, record: &Record<'_>, checks: &mut Vec<CheckResult>) {
+    let observed = record.observed;
     for fault in record.faults {
         let verdict = if fault.outcome == "installed" {
             Verdict::Valid
@@ -21,7 +22,7 @@ pub(super) fn exercised(expect: &Expect, record: &Record<'_>, checks: &mut Vec<C
             fault_detail(fault),
         ));
     }
-    for item in record.unfinished {
+    for item in &observed.unfinished {
         checks.push(check(
             format!("`{item}` ran to its end"),
             Verdict::Unknown,
@@ -41,26 +42,26 @@ pub(super) fn exercised(expect: &Expect, record: &Record<'_>, checks: &mut Vec<C
         },
         format!("{acknowledged} acknowledged"),
     ));
-    let entered = record.marks.get("phase").cloned().unwrap_or_default();
+    let entered = observed.marks.get("phase").cloned().unwrap_or_default();
     if !expect.phases.is_empty() {
         checks.push(names("phases entered", &expect.phases, &entered));
     }
     for (lane, expected) in &expect.marks {
-        let seen = record.marks.get(lane).cloned().unwrap_or_default();
+        let seen = observed.marks.get(lane).cloned().unwrap_or_default();
         checks.push(names(&format!("{lane} seen"), expected, &seen));
     }
     if expect.endangered_at_least > 0 {
-        let endangered = record.endangered.unwrap_or(0);
+        let endangered = observed.endangered.unwrap_or(0);
         checks.push(check(
             format!("the faults endangered at least {} documents", expect.endangered_at_least),
             if endangered >= expect.endangered_at_least { Verdict::Valid } else { Verdict::Unknown },
-            match record.endangered {
+            match observed.endangered {
                 Some(n) => format!("by the system's own records {n} documents would be lost, stale or resurrected without its safety net"),
                 None => "the system's records could not be read".to_owned(),
             },
         ));
     }
-    if let Err(reason) = &record.recovered {
+    if let Some(reason) = &observed.not_recovered {
         checks.push(check(
             "the system was healthy before the final read",
             Verdict::Unknown,

@@ -1,5 +1,7 @@
 //! Verdicts of runs that did all they promised, and of runs that did not.
 
+use std::collections::BTreeMap;
+
 use shakedown_checker::loss::{ClassCounts, LossReport};
 use shakedown_reports::results::{Explained, Span};
 
@@ -11,10 +13,7 @@ struct Run {
     faults: Vec<FaultResult>,
     actions: Vec<ActionResult>,
     checkpoints: Vec<CheckpointResult>,
-    marks: BTreeMap<String, BTreeSet<String>>,
-    unfinished: Vec<String>,
-    endangered: Option<u64>,
-    recovered: Result<(), String>,
+    observed: Observed,
 }
 
 fn scenario(name: &str) -> Scenario {
@@ -46,13 +45,14 @@ fn good_run(scenario: &Scenario) -> Run {
             loss,
             explained: None,
         }],
-        marks: BTreeMap::from([(
-            "phase".to_owned(),
-            scenario.expect.phases.iter().cloned().collect(),
-        )]),
-        unfinished: Vec::new(),
-        endangered: Some(7),
-        recovered: Ok(()),
+        observed: Observed {
+            marks: BTreeMap::from([(
+                "phase".to_owned(),
+                scenario.expect.phases.iter().cloned().collect(),
+            )]),
+            endangered: Some(7),
+            ..Observed::default()
+        },
     }
 }
 
@@ -61,12 +61,8 @@ fn judge(scenario: &Scenario, run: Run) -> Verdict {
         faults: &run.faults,
         actions: &run.actions,
         checkpoints: &run.checkpoints,
-        captures: &BTreeMap::new(),
-        marks: &run.marks,
-        unfinished: &run.unfinished,
-        endangered: run.endangered,
         gauges: &[],
-        recovered: run.recovered,
+        observed: &run.observed,
     };
     verdict(&evaluate(scenario, &record))
 }
@@ -86,11 +82,11 @@ fn whatever_was_not_exercised_makes_a_run_unknown() {
     let spoils: [fn(&mut Run); 8] = [
         |run| run.faults[0].outcome = "skipped".to_owned(),
         |run| run.faults[0].outcome = "indeterminate".to_owned(),
-        |run| run.marks.clear(),
-        |run| run.unfinished.push("cutover".to_owned()),
-        |run| run.endangered = Some(0),
-        |run| run.endangered = None,
-        |run| run.recovered = Err("still down".to_owned()),
+        |run| run.observed.marks.clear(),
+        |run| run.observed.unfinished.push("cutover".to_owned()),
+        |run| run.observed.endangered = Some(0),
+        |run| run.observed.endangered = None,
+        |run| run.observed.not_recovered = Some("still down".to_owned()),
         |run| run.checkpoints[0].loss.acknowledged_writes = 3999,
     ];
     for (number, spoil) in spoils.into_iter().enumerate() {
@@ -263,7 +259,7 @@ fn what_the_records_call_lost_may_be_alive_if_the_run_was_cut_short() {
             found_alive: vec![4],
             at_risk: None,
         });
-        run.unfinished = unfinished.iter().map(|item| (*item).to_owned()).collect();
+        run.observed.unfinished = unfinished.iter().map(|item| (*item).to_owned()).collect();
         judge(&scenario, run)
     };
     assert_eq!(with(&["cutover"]), Verdict::Unknown);
