@@ -7,6 +7,9 @@ use crate::pool::Group;
 use crate::quantity::count;
 use crate::results::{CheckpointResult, Claim, ClaimOf, Verdict};
 
+/// Of a scenario that could not be judged.
+const UNTOLD: &str = "neither shown nor contradicted: the scenario could not be judged, so not all of it was put to the test";
+
 /// What a measurement says of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +41,13 @@ pub(crate) fn measure(group: &Group<'_>) -> Option<Measured> {
     }
     let checkpoint = group.worst_checkpoint();
     let rate = checkpoint.map_or_else(Rate::default, |checkpoint| rate_of(checkpoint, claim.of));
-    let judgement = judge(claim, &rate);
+    let mut judgement = judge(claim, &rate);
+    let worse = judgement == Judgement::Contradicted && rate.low > claimed(claim);
+    // Losses that were found stand, but those that were not may only not have been tried.
+    let untold = group.verdict() == Verdict::Unknown && rate.trials > 0 && !worse;
+    if untold {
+        judgement = Judgement::CannotTell;
+    }
     let at = match (checkpoint, group.deciding()) {
         (Some(worst), Some(last)) if worst.name != last.name => {
             format!(" at checkpoint {}", worst.name)
@@ -53,7 +62,11 @@ pub(crate) fn measure(group: &Group<'_>) -> Option<Measured> {
         configuration: group.scenario.configuration.clone(),
         scenario: group.scenario.name.clone(),
         claim: claim.text.clone(),
-        in_words: in_words(claim, &rate, judgement),
+        in_words: if untold {
+            UNTOLD.to_owned()
+        } else {
+            in_words(claim, &rate, judgement)
+        },
         measured,
         judgement,
     })
@@ -63,10 +76,7 @@ pub(crate) fn measure(group: &Group<'_>) -> Option<Measured> {
 fn of_expectation(group: &Group<'_>, claim: &Claim) -> Measured {
     let (judgement, in_words) = match group.verdict() {
         Verdict::Valid => (Judgement::Agrees, "it was tried, and the claim holds"),
-        Verdict::Unknown => (
-            Judgement::CannotTell,
-            "neither shown nor contradicted: not all of it was put to the test",
-        ),
+        Verdict::Unknown => (Judgement::CannotTell, UNTOLD),
         Verdict::Invalid => (
             Judgement::Contradicted,
             "the measurement contradicts the claim: what it promises did not hold",
@@ -76,7 +86,7 @@ fn of_expectation(group: &Group<'_>, claim: &Claim) -> Measured {
         configuration: group.scenario.configuration.clone(),
         scenario: group.scenario.name.clone(),
         claim: claim.text.clone(),
-        measured: group.verdict_in_words(),
+        measured: format!("the scenario is {}", group.verdict_in_words()),
         in_words: in_words.to_owned(),
         judgement,
     }
@@ -100,6 +110,13 @@ fn rate_of(checkpoint: &CheckpointResult, of: ClaimOf) -> Rate {
     }
 }
 
+/// The claimed rate or bound, 0 to 1.
+fn claimed(claim: &Claim) -> f64 {
+    let rate = claim.rate_percent.map(|percent| percent / 1e2);
+    rate.or(claim.max_per_million.map(|bound| bound / 1e6))
+        .unwrap_or_default()
+}
+
 fn judge(claim: &Claim, rate: &Rate) -> Judgement {
     if rate.trials == 0 {
         return Judgement::CannotTell;
@@ -119,7 +136,7 @@ fn in_words(claim: &Claim, rate: &Rate, judgement: Judgement) -> String {
     if rate.trials == 0 {
         return "nothing was measured that the claim is about".to_owned();
     }
-    let claimed = claim.rate_percent.map_or(0.0, |percent| percent / 1e2);
+    let claimed = claimed(claim);
     match (judgement, claim.max_per_million) {
         (Judgement::Agrees, Some(_)) => {
             "the claim holds: the whole interval is below it".to_owned()
@@ -200,6 +217,27 @@ mod tests {
         assert_eq!(judged(&results), Judgement::Contradicted);
         results.scenarios[3].verdict = Verdict::Unknown;
         assert_eq!(judged(&results), Judgement::CannotTell);
+    }
+
+    #[test]
+    fn a_scenario_that_could_not_be_judged_shows_no_claim_but_losses_found_stand() {
+        let mut results = example::suite();
+        results.scenarios.truncate(2);
+        for scenario in &mut results.scenarios {
+            scenario.verdict = Verdict::Unknown;
+            scenario.claim = Some(Claim {
+                text: String::new(),
+                rate_percent: Some(0.0),
+                max_per_million: None,
+                of: ClaimOf::Keys,
+            });
+        }
+        let judged: Vec<Judgement> = groups(&results)
+            .iter()
+            .filter_map(measure)
+            .map(|measured| measured.judgement)
+            .collect();
+        assert_eq!(judged, [Judgement::CannotTell, Judgement::Contradicted]);
     }
 
     #[test]

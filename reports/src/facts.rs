@@ -6,6 +6,7 @@ use serde::Serialize;
 use shakedown_checker::rate::Rate;
 
 use crate::claims::{self, Measured};
+use crate::glance::{self, Answer};
 use crate::loss_table::{acknowledged_writes, loss_table};
 use crate::narrative;
 use crate::picture::Picture;
@@ -13,8 +14,8 @@ use crate::plot::losses::concerned;
 use crate::pool::{Group, groups};
 use crate::quantity::{self, count, counted, duration};
 use crate::results::{
-    Audience, CheckpointResult, GroupLoss, KeyOperation, LossRow, ScenarioResults, SuiteResults,
-    SystemNotes, Verdict,
+    Audience, CheckpointResult, ClaimOf, GroupLoss, KeyOperation, LossRow, ScenarioResults,
+    SuiteResults, SystemNotes, Verdict,
 };
 
 /// Anomalies and their operations listed per checkpoint; the others are counted.
@@ -25,6 +26,7 @@ pub(crate) const ANOMALIES_SHOWN: usize = 20;
 pub(crate) struct Facts<'a> {
     results: &'a SuiteResults,
     verdict_words: &'static str,
+    answers: Vec<Answer>,
     summary: String,
     claims: Vec<Measured>,
     coverage: Vec<(&'static str, String)>,
@@ -46,6 +48,7 @@ impl<'a> Facts<'a> {
         Facts {
             results,
             verdict_words: narrative::verdict_in_words(results.verdict),
+            answers: glance::answers(results),
             summary: narrative::summary(results),
             claims: groups.iter().filter_map(claims::measure).collect(),
             coverage: coverage(results),
@@ -278,8 +281,10 @@ fn evidence(configuration: &str, groups: &[Group<'_>]) -> String {
         .iter()
         .filter(|group| group.scenario.configuration == configuration)
         .collect();
+    // What could not be judged is no evidence, and what promises a refusal has no rate.
+    let telling: Vec<&&Group<'_>> = of_it.iter().filter(|group| tells_a_rate(group)).collect();
     let rates = |of: fn(&Group<'_>) -> Option<Rate>| -> Vec<Rate> {
-        of_it.iter().filter_map(|group| of(group)).collect()
+        telling.iter().filter_map(|group| of(group)).collect()
     };
     let at_end = rates(|group| Some(group.deciding()?.loss.lost));
     if of_it.is_empty() {
@@ -300,7 +305,7 @@ fn evidence(configuration: &str, groups: &[Group<'_>]) -> String {
             quantity::interval(&lost)
         ));
     }
-    let repaired: Vec<Rate> = of_it
+    let repaired: Vec<Rate> = telling
         .iter()
         .filter(|group| {
             let end = group.deciding().map_or(0, |c| c.loss.lost.events);
@@ -326,6 +331,12 @@ fn evidence(configuration: &str, groups: &[Group<'_>]) -> String {
         ));
     }
     sentences.join(" ")
+}
+
+fn tells_a_rate(group: &Group<'_>) -> bool {
+    let claim = group.scenario.claim.as_ref();
+    group.verdict() != Verdict::Unknown
+        && claim.is_none_or(|claim| claim.of != ClaimOf::Expectation)
 }
 
 /// A scenario with what a template cannot work out itself.

@@ -13,6 +13,7 @@ mod escape;
 #[cfg(test)]
 mod example;
 mod facts;
+mod glance;
 pub mod html;
 pub mod junit;
 pub mod loss_table;

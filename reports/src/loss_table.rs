@@ -7,7 +7,7 @@ use crate::ReportError;
 use crate::escape;
 use crate::pool::{Group, groups};
 use crate::quantity::{count, counted, events_of_trials, interval, share};
-use crate::results::{CheckpointResult, LossRow, SuiteResults};
+use crate::results::{CheckpointResult, LossRow, SuiteResults, Verdict};
 
 /// Rows in the order the scenarios ran.
 ///
@@ -50,7 +50,7 @@ fn rows(group: &Group<'_>) -> Vec<LossRow> {
 fn measured(group: &Group<'_>, checkpoint: &CheckpointResult, first: String) -> LossRow {
     let mut note = vec![first];
     note.extend(other_anomalies(&checkpoint.loss));
-    note.extend(explanation(checkpoint));
+    note.extend(explanation(group, checkpoint));
     if !checkpoint.loss.incomplete_sources.is_empty() {
         note.push("final read incomplete".into());
     }
@@ -112,7 +112,7 @@ fn other_anomalies(loss: &LossReport) -> Option<String> {
     (!found.is_empty()).then(|| format!("also {}", found.join(", ")))
 }
 
-fn explanation(checkpoint: &CheckpointResult) -> Option<String> {
+fn explanation(group: &Group<'_>, checkpoint: &CheckpointResult) -> Option<String> {
     let explained = checkpoint.explained.as_ref()?;
     if explained.unexplained.is_empty() && explained.found_alive.is_empty() {
         let keys = counted(explained.explained, "loss", "losses");
@@ -127,7 +127,14 @@ fn explanation(checkpoint: &CheckpointResult) -> Option<String> {
         return (explained.explained > 0)
             .then(|| format!("{keys} accounted for by the records{risk}"));
     }
-    Some("losses and records disagree".into())
+    let untold = explained.unexplained.is_empty() && group.verdict() == Verdict::Unknown;
+    // What would have lost them may never have run.
+    let text = if untold {
+        "losses that the records predict did not come about"
+    } else {
+        "losses and records disagree"
+    };
+    Some(text.into())
 }
 
 /// As a Markdown table.

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use crate::quantity::{count, counted, duration, events_of_trials, share};
 use crate::results::{ScenarioResults, SuiteResults, Verdict};
 
+/// Reasons given for each scenario that did not hold; its section has all.
+const REASONS: usize = 2;
+
 /// `demo: INVALID, 4 valid, 1 unknown, 1 invalid of 6 scenarios, seed 42, 1 min 43 s`.
 pub(crate) fn title(results: &SuiteResults) -> String {
     let tally: Vec<String> = [Verdict::Valid, Verdict::Unknown, Verdict::Invalid]
@@ -108,6 +111,14 @@ fn what_did_not(results: &SuiteResults, verdict: Verdict, words: &str) -> Option
             }
             if reasons.is_empty() {
                 return scenario.name.clone();
+            }
+            let others = reasons.len().saturating_sub(REASONS) as u64;
+            reasons.truncate(REASONS);
+            if others > 0 {
+                reasons.push(format!(
+                    "and {}",
+                    counted(others, "other check", "other checks")
+                ));
             }
             format!("{} ({})", scenario.name, reasons.join("; "))
         })

@@ -123,9 +123,10 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
     }
     let name = match what {
         [one] if !one.ends_with(".toml") && !one.ends_with(".json") => one.clone(),
-        _ => chosen
-            .first()
-            .map_or_else(String::new, |c| c.scenario.name.get_ref().clone()),
+        _ => match &chosen[..] {
+            [one] => one.scenario.name.get_ref().clone(),
+            _ => "selection".to_owned(),
+        },
     };
     Ok((name, chosen))
 }

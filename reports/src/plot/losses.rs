@@ -38,7 +38,7 @@ fn phases(checkpoint: &CheckpointResult) -> Vec<&WindowLoss> {
 }
 
 pub(super) fn has_phases(scenario: &ScenarioResults) -> bool {
-    worst(scenario).is_some_and(|worst| !phases(worst).is_empty())
+    worst(scenario).is_some_and(|worst| worst.loss.lost.events > 0 && !phases(worst).is_empty())
 }
 
 pub(super) fn by_phase_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
