@@ -84,9 +84,11 @@ pub(crate) fn pause(
         Ok(leader) => leader,
         Err(outcome) => return Ok(outcome),
     };
-    // The service may have been started anew since the fault was prepared.
+    // The service may have been started anew since the fault was prepared: what is left of the one before
+    // is not stopped, and says nothing about how long the pause lasted.
+    let tree = leader.tree();
     entry.undo.retain(|step| match step {
-        UndoStep::Continue { process } => process.is_alive(),
+        UndoStep::Continue { process } => tree.contains(process),
         _ => true,
     });
     let mut stopped: Vec<ProcessId> = Vec::new();
