@@ -86,7 +86,7 @@ async fn a_write_that_certainly_failed_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_without_an_answer_is_unknown() {
-    let cluster = Cluster::start(1, 1, "[migration]\nnode_timeout_ms = 200");
+    let cluster = Cluster::start(1, 1, "[migration]\nnode_timeout_ms = 3000");
     preload(&cluster.http, &cluster.address, 1).await;
     cluster.nodes[0].process.signal("STOP");
     let answer = cluster
