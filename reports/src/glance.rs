@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::loss_table::other_anomalies;
 use crate::pool::{Group, groups};
 use crate::quantity::{count, counted, events_of_trials, share};
 use crate::results::{CheckpointResult, SuiteResults, Verdict};
@@ -85,10 +86,6 @@ fn harm(group: &Group<'_>) -> Option<String> {
     let name = &group.scenario.name;
     let end = group.deciding()?;
     let worst = group.worst_checkpoint()?;
-    let wrong = |c: &CheckpointResult| {
-        let counts = &c.loss.counts;
-        counts.total() - counts.ok - counts.lost + c.loss.foreign
-    };
     let mut parts = Vec::new();
     if worst.name != end.name && worst.loss.lost.events > end.loss.lost.events {
         parts.push(format!(
@@ -107,9 +104,8 @@ fn harm(group: &Group<'_>) -> Option<String> {
             phase(end)
         ));
     }
-    if wrong(end) > 0 {
-        let keys = counted(wrong(end), "document", "documents");
-        parts.push(format!("{keys} wrong in another way at the end"));
+    if let Some(others) = other_anomalies(&end.loss) {
+        parts.push(format!("{others} at the end"));
     }
     (!parts.is_empty()).then(|| {
         format!(

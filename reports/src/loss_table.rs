@@ -49,7 +49,7 @@ fn rows(group: &Group<'_>) -> Vec<LossRow> {
 
 fn measured(group: &Group<'_>, checkpoint: &CheckpointResult, first: String) -> LossRow {
     let mut note = vec![first];
-    note.extend(other_anomalies(&checkpoint.loss));
+    note.extend(other_anomalies(&checkpoint.loss).map(|found| format!("also {found}")));
     note.extend(explanation(group, checkpoint));
     if !checkpoint.loss.incomplete_sources.is_empty() {
         note.push("final read incomplete".into());
@@ -92,7 +92,7 @@ fn verdict_and_expectation(group: &Group<'_>) -> String {
 }
 
 /// Findings other than `lost` that a row must not keep quiet about.
-fn other_anomalies(loss: &LossReport) -> Option<String> {
+pub(crate) fn other_anomalies(loss: &LossReport) -> Option<String> {
     let counts = &loss.counts;
     let found: Vec<String> = [
         (counts.stale, "stale", "stale"),
@@ -109,7 +109,7 @@ fn other_anomalies(loss: &LossReport) -> Option<String> {
     .filter(|(n, ..)| *n > 0)
     .map(|(n, one, many)| counted(n, one, many))
     .collect();
-    (!found.is_empty()).then(|| format!("also {}", found.join(", ")))
+    (!found.is_empty()).then(|| found.join(", "))
 }
 
 fn explanation(group: &Group<'_>, checkpoint: &CheckpointResult) -> Option<String> {
