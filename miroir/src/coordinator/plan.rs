@@ -35,7 +35,8 @@ fn conflict(message: String) -> ApiError {
     ApiError::conflict("migration_conflict", message)
 }
 
-fn join(state: &State, node: &str, only: Option<&[u32]>) -> Plan {
+/// The group of a node that takes part in no migration under way.
+fn free_group<'s>(state: &'s State, node: &str) -> Result<&'s String, ApiError> {
     let member = state.node(node).ok_or_else(|| {
         ApiError::not_found("node_not_found", format!("node `{node}` was not added"))
     })?;
@@ -49,7 +50,11 @@ fn join(state: &State, node: &str, only: Option<&[u32]>) -> Plan {
             other.id
         )));
     }
-    let group = &member.group;
+    Ok(&member.group)
+}
+
+fn join(state: &State, node: &str, only: Option<&[u32]>) -> Plan {
+    let group = free_group(state, node)?;
     let mut active = pending_members(state, group);
     if active.is_empty() {
         return Err(ApiError::conflict(
@@ -111,31 +116,13 @@ fn check_asked(state: &State, asked: &[u32]) -> Result<(), ApiError> {
                 format!("there is no shard {shard}"),
             ));
         }
-        if let Some(other) = state.mover(shard) {
-            return Err(conflict(format!(
-                "shard {shard} is being moved by migration {}",
-                other.id
-            )));
-        }
+        refuse_busy(state, shard)?;
     }
     Ok(())
 }
 
 fn remove_node(state: &State, node: &str) -> Plan {
-    let member = state.node(node).ok_or_else(|| {
-        ApiError::not_found("node_not_found", format!("node `{node}` was not added"))
-    })?;
-    let involved = state
-        .migrations
-        .iter()
-        .find(|m| m.is_moving() && m.involves(node));
-    if let Some(other) = involved {
-        return Err(conflict(format!(
-            "node `{node}` is part of migration {}, which is not finished",
-            other.id
-        )));
-    }
-    let group = &member.group;
+    let group = free_group(state, node)?;
     let remaining: Vec<String> = state
         .serving()
         .into_iter()
@@ -237,12 +224,7 @@ fn reverse(state: &State, migration: &Migration) -> Plan {
                 format!("node `{gone}` was forgotten: shards cannot go back to it"),
             ));
         }
-        if let Some(other) = state.mover(done.shard).filter(|m| m.id != id) {
-            return Err(conflict(format!(
-                "shard {} is being moved by migration {}",
-                done.shard, other.id
-            )));
-        }
+        refuse_other(state.mover(done.shard).filter(|m| m.id != id), done.shard)?;
         let now = &state.owners[done.shard as usize];
         if now != &done.owners {
             return Err(conflict(format!(
@@ -271,7 +253,11 @@ fn reverse(state: &State, migration: &Migration) -> Plan {
 }
 
 fn refuse_busy(state: &State, shard: u32) -> Result<(), ApiError> {
-    match state.mover(shard) {
+    refuse_other(state.mover(shard), shard)
+}
+
+fn refuse_other(mover: Option<&Migration>, shard: u32) -> Result<(), ApiError> {
+    match mover {
         None => Ok(()),
         Some(other) => Err(conflict(format!(
             "shard {shard} is being moved by migration {}",

@@ -87,18 +87,11 @@ pub(crate) async fn remove_node(
     });
     let intent = Intent::RemoveNode(name.to_owned());
     if idle {
-        cluster
-            .state
-            .update(|s| s.forget(&intent))
-            .map_err(internal)?;
+        forget(cluster, &intent)?;
         log::event("node_removed", &[("name", json!(name))]);
         return Ok(Removed::Now);
     }
-    let how = How {
-        manual_cutover,
-        ..How::default()
-    };
-    launch(cluster, &mut tasks, intent, &how)
+    launch(cluster, &mut tasks, intent, &how(manual_cutover))
         .await
         .map(Removed::By)
 }
@@ -129,11 +122,8 @@ pub(crate) async fn add_group(
             })
             .map_err(internal)?;
     }
-    let how = How {
-        manual_cutover: request.manual_cutover,
-        ..How::default()
-    };
-    let started = launch(cluster, &mut tasks, Intent::AddGroup(group.name), &how).await;
+    let intent = Intent::AddGroup(group.name);
+    let started = launch(cluster, &mut tasks, intent, &how(request.manual_cutover)).await;
     if started.is_err() {
         cluster
             .state
@@ -164,18 +154,23 @@ pub(crate) async fn remove_group(
             && !s.nodes.iter().any(|n| member(n) && open(n))
     });
     if idle {
-        cluster
-            .state
-            .update(|s| s.forget(&intent))
-            .map_err(internal)?;
+        forget(cluster, &intent)?;
         log::event("group_removed", &[("name", json!(name))]);
         return Ok(Removed::Now);
     }
-    let how = How {
-        manual_cutover,
-        ..How::default()
-    };
-    launch(cluster, &mut tasks, intent, &how)
+    launch(cluster, &mut tasks, intent, &how(manual_cutover))
         .await
         .map(Removed::By)
+}
+
+/// Takes what owns nothing out of the topology.
+fn forget(cluster: &Cluster, intent: &Intent) -> Result<(), ApiError> {
+    cluster.state.update(|s| s.forget(intent)).map_err(internal)
+}
+
+fn how(manual_cutover: bool) -> How {
+    How {
+        manual_cutover,
+        ..How::default()
+    }
 }

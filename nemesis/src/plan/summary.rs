@@ -1,0 +1,110 @@
+//! A fault in a sentence, for people.
+
+use crate::fault::Fault;
+
+/// One line that tells a person what the fault does.
+pub fn summary(fault: &Fault) -> String {
+    match fault {
+        Fault::Partition {
+            from,
+            to,
+            one_way: true,
+        } => format!("packets {} -> {} dropped", list(from), list(to)),
+        Fault::Partition { from, to, .. } => {
+            format!("packets {} <-> {} dropped", list(from), list(to))
+        }
+        Fault::Kill {
+            nodes,
+            service,
+            restart,
+            signal,
+        } => {
+            let after = if *restart {
+                ", started again afterwards"
+            } else {
+                ""
+            };
+            let signal = signal.name();
+            format!("{service} on {} killed with {signal}{after}", list(nodes))
+        }
+        Fault::Pause { nodes, service } => {
+            format!("{service} on {} stopped with SIGSTOP", list(nodes))
+        }
+        Fault::Reset {
+            nodes,
+            port,
+            from,
+            probability,
+            containing,
+        } => {
+            let sources = if from.is_empty() {
+                "any node".to_owned()
+            } else {
+                list(from)
+            };
+            let targets: Vec<String> = nodes.iter().map(|n| format!("{n}:{port}")).collect();
+            let which = if containing.is_empty() {
+                String::new()
+            } else {
+                format!(" containing {}", containing.join(" or "))
+            };
+            format!(
+                "each data packet {sources} -> {}{which} reset with probability {probability}",
+                list(&targets)
+            )
+        }
+        Fault::Delay {
+            from,
+            to,
+            port,
+            delay_ms,
+            jitter_ms,
+        } => {
+            let targets: Vec<String> = match port {
+                Some(port) => to.iter().map(|node| format!("{node}:{port}")).collect(),
+                None => to.clone(),
+            };
+            let jitter = match jitter_ms {
+                0 => String::new(),
+                jitter => format!(" ± {jitter} ms"),
+            };
+            format!(
+                "packets {} -> {} held for {delay_ms} ms{jitter}",
+                list(from),
+                list(&targets)
+            )
+        }
+        Fault::Clock {
+            nodes,
+            service,
+            offset_ms,
+        } => {
+            let direction = if *offset_ms < 0 { "behind" } else { "ahead" };
+            format!(
+                "wall clock of {service} on {} set {} ms {direction}",
+                list(nodes),
+                offset_ms.unsigned_abs()
+            )
+        }
+        Fault::PowerLoss {
+            nodes,
+            service,
+            dir,
+        } => format!(
+            "power cut off {service} and its disk {dir} on {}: data not synced is lost",
+            list(nodes)
+        ),
+        Fault::DiskFull {
+            nodes,
+            dir,
+            leave_bytes,
+        } => format!(
+            "disk {dir} on {} filled, {leave_bytes} bytes left",
+            list(nodes)
+        ),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    names.join(", ")
+}

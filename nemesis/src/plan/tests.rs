@@ -1,0 +1,246 @@
+//! Orders, probes and sentences of faults, and what cannot be compiled.
+
+use super::*;
+use crate::fault::KillSignal;
+
+fn cluster() -> Topology {
+    (1..=4)
+        .map(|n| (format!("n{n}"), IpAddr::from([10, 0, 0, n])))
+        .collect()
+}
+
+fn names(nodes: &[&str]) -> Vec<String> {
+    nodes.iter().map(|n| (*n).to_owned()).collect()
+}
+
+fn cut(from: &[&str], to: &[&str], one_way: bool) -> Fault {
+    Fault::Partition {
+        from: names(from),
+        to: names(to),
+        one_way,
+    }
+}
+
+fn delay(delay_ms: u32, jitter_ms: u32) -> Fault {
+    Fault::Delay {
+        from: names(&["n1"]),
+        to: names(&["n4"]),
+        port: Some(7700),
+        delay_ms,
+        jitter_ms,
+    }
+}
+
+fn clock(offset_ms: i64) -> Fault {
+    Fault::Clock {
+        nodes: names(&["n1"]),
+        service: "web".into(),
+        offset_ms,
+    }
+}
+
+fn power_loss(dir: &str) -> Fault {
+    Fault::PowerLoss {
+        nodes: names(&["n1"]),
+        service: "web".into(),
+        dir: dir.into(),
+    }
+}
+
+fn drop_from(last: &[u8]) -> NodeFault {
+    NodeFault::DropFrom {
+        peers: last.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect(),
+    }
+}
+
+#[test]
+fn a_two_way_partition_is_installed_on_the_input_of_both_sides() {
+    let orders = compile(&cut(&["n1", "n2"], &["n4"], false), &cluster()).unwrap();
+    assert_eq!(
+        orders,
+        [
+            ("n1".to_owned(), drop_from(&[4])),
+            ("n2".to_owned(), drop_from(&[4])),
+            ("n4".to_owned(), drop_from(&[1, 2])),
+        ]
+    );
+}
+
+#[test]
+fn a_one_way_partition_is_installed_on_the_receiver_only() {
+    let orders = compile(&cut(&["n1"], &["n4"], true), &cluster()).unwrap();
+    assert_eq!(orders, [("n4".to_owned(), drop_from(&[1]))]);
+}
+
+#[test]
+fn probes_of_a_one_way_partition_expect_the_other_direction_to_pass() {
+    let seen: Vec<_> = probes(&cut(&["n1"], &["n4"], true))
+        .into_iter()
+        .map(|p| (p.from, p.to, p.expected_blocked))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("n1".into(), "n4".into(), true),
+            ("n4".into(), "n1".into(), false)
+        ]
+    );
+}
+
+#[test]
+fn probes_of_a_two_way_partition_cross_it_in_both_directions() {
+    let seen = probes(&cut(&["n1", "n2"], &["n3", "n4"], false));
+    assert_eq!(seen.len(), 8);
+    assert!(seen.iter().all(|p| p.expected_blocked));
+}
+
+#[test]
+fn a_reset_without_sources_is_from_every_node() {
+    let fault = Fault::Reset {
+        nodes: names(&["n4", "n4"]),
+        port: 7700,
+        from: vec![],
+        probability: 0.02,
+        containing: vec![],
+    };
+    let orders = compile(&fault, &cluster()).unwrap();
+    assert_eq!(orders.len(), 1, "a node named twice gets one order");
+    assert!(matches!(&orders[0].1, NodeFault::Reset { from, .. } if from.len() == 4));
+}
+
+#[test]
+fn senseless_faults_are_refused_with_the_reason() {
+    let reset = |port, probability| Fault::Reset {
+        nodes: names(&["n1"]),
+        port,
+        from: vec![],
+        probability,
+        containing: vec![],
+    };
+    let kill = |nodes: &[&str], service: &str| Fault::Kill {
+        nodes: names(nodes),
+        service: service.into(),
+        restart: true,
+        signal: KillSignal::Kill,
+    };
+    let containing = |pattern: &str| Fault::Reset {
+        nodes: names(&["n1"]),
+        port: 7700,
+        from: vec![],
+        probability: 1.0,
+        containing: vec![pattern.into()],
+    };
+    let refused: Vec<String> = [
+        cut(&["n1"], &["n9"], false),
+        cut(&["n1"], &[], false),
+        cut(&["n1", "n2"], &["n2"], false),
+        reset(7700, 1.5),
+        reset(7700, f64::NAN),
+        reset(0, 0.5),
+        kill(&[], "web"),
+        kill(&["n1"], "We b"),
+        containing("["),
+        delay(0, 0),
+        delay(100, 101),
+        delay(LONGEST_DELAY_MS + 1, 0),
+        clock(0),
+        clock(i64::MIN),
+        power_loss("data"),
+        power_loss("/"),
+        power_loss("/data/../etc"),
+    ]
+    .iter()
+    .map(|fault| compile(fault, &cluster()).unwrap_err().to_string())
+    .collect();
+    insta::assert_snapshot!(refused.join("\n"), @r"
+    unknown node `n9` (the cluster has n1, n2, n3, n4)
+    `to` of partition is empty
+    node `n2` is on both sides of the partition
+    probability 1.5 is not within 0 to 1
+    probability NaN is not within 0 to 1
+    port 0 can't be listened on
+    `nodes` of kill is empty
+    service name `We b` is not [a-z0-9_-]{1,32}
+    `containing`: `[` is no regular expression: error: unclosed character class
+    a delay of 0 ms with a jitter of 0 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+    a delay of 100 ms with a jitter of 101 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+    a delay of 10001 ms with a jitter of 0 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+    an offset of 0 ms is 0 or more than 315360000000 ms either way
+    an offset of -9223372036854775808 ms is 0 or more than 315360000000 ms either way
+    `data` is not an absolute path without `..`
+    `/` is not an absolute path without `..`
+    `/data/../etc` is not an absolute path without `..`
+    ");
+}
+
+#[test]
+fn a_delay_is_ordered_where_packets_come_in() {
+    let orders = compile(&delay(200, 20), &cluster()).unwrap();
+    let order = NodeFault::Delay {
+        from: vec![IpAddr::from([10, 0, 0, 1])],
+        port: Some(7700),
+        delay_ms: 200,
+        jitter_ms: 20,
+    };
+    assert_eq!(orders, [("n4".to_owned(), order)]);
+}
+
+#[test]
+fn two_nodes_with_one_address_are_refused() {
+    let mut cluster = cluster();
+    cluster.insert("n5".into(), IpAddr::from([10, 0, 0, 1]));
+    assert!(matches!(
+        compile(&cut(&["n1"], &["n2"], false), &cluster),
+        Err(PlanError::SharedAddress(..))
+    ));
+}
+
+#[test]
+fn summaries_read_as_sentences() {
+    let reset = Fault::Reset {
+        nodes: names(&["n4"]),
+        port: 7700,
+        from: names(&["n1"]),
+        probability: 0.02,
+        containing: vec!["shard\":5".into()],
+    };
+    let kill = Fault::Kill {
+        nodes: names(&["n1", "n2"]),
+        service: "web".into(),
+        restart: true,
+        signal: KillSignal::Terminate,
+    };
+    let full = Fault::DiskFull {
+        nodes: names(&["n1"]),
+        dir: "/data".into(),
+        leave_bytes: 4096,
+    };
+    let pause = Fault::Pause {
+        nodes: names(&["n1"]),
+        service: "web".into(),
+    };
+    let lines: Vec<String> = [
+        &cut(&["n1", "n2"], &["n4"], false),
+        &cut(&["n1"], &["n4"], true),
+        &kill,
+        &pause,
+        &reset,
+        &delay(200, 20),
+        &clock(-5000),
+        &power_loss("/data"),
+        &full,
+    ]
+    .map(summary)
+    .into();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    packets n1, n2 <-> n4 dropped
+    packets n1 -> n4 dropped
+    web on n1, n2 killed with SIGTERM, started again afterwards
+    web on n1 stopped with SIGSTOP
+    each data packet n1 -> n4:7700 containing shard":5 reset with probability 0.02
+    packets n1 -> n4:7700 held for 200 ms ± 20 ms
+    wall clock of web on n1 set 5000 ms behind
+    power cut off web and its disk /data on n1: data not synced is lost
+    disk /data on n1 filled, 4096 bytes left
+    "#);
+}
