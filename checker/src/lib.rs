@@ -11,6 +11,7 @@ pub mod difference;
 mod error;
 pub mod history;
 mod incomplete_beta;
+pub mod linearizability;
 pub mod loss;
 pub mod rate;
 pub mod summary;

@@ -1,0 +1,133 @@
+//! A violation drawn: who did what when, and the ways that lead nowhere.
+
+use std::fmt::Write;
+
+use super::explanation::{Concerned, Explanation};
+
+const LEFT: usize = 90;
+const WIDTH: usize = 900;
+const ROW: usize = 30;
+const LINE: usize = 18;
+/// Operations drawn at most: the last ones.
+const MAX_BARS: usize = 60;
+
+/// Draws an explanation as an SVG document. Moments are drawn by rank, not to scale: only their order
+/// matters.
+pub fn draw(explanation: &Explanation) -> String {
+    let bars = &explanation.operations;
+    let bars = &bars[bars.len().saturating_sub(MAX_BARS)..];
+    let mut processes: Vec<i64> = bars.iter().map(|bar| bar.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    let mut moments: Vec<u32> = bars
+        .iter()
+        .flat_map(|bar| [Some(bar.call), bar.ret])
+        .flatten()
+        .collect();
+    moments.sort_unstable();
+    let place = |moment: u32| {
+        let rank = moments.partition_point(|&other| other < moment);
+        LEFT + (rank + 1) * WIDTH / (moments.len() + 2)
+    };
+    let lines = explanation.configurations.len() + 2;
+    let height = 3 * LINE + processes.len() * ROW + lines * LINE;
+    let mut svg = String::new();
+    let mut put = |part: String| {
+        svg.push_str(&part);
+        svg.push('\n');
+    };
+    put(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{total}\" height=\"{height}\" viewBox=\"0 0 {total} {height}\" font-family=\"sans-serif\" font-size=\"12\">",
+        total = LEFT + WIDTH + 10,
+    ));
+    put("<rect width=\"100%\" height=\"100%\" fill=\"white\"/>".to_owned());
+    put(text(10, LINE, "#b00020", &explanation.reason));
+    for (row, process) in processes.iter().enumerate() {
+        let y = 2 * LINE + row * ROW + ROW / 2;
+        put(text(10, y + 4, "#555", &format!("process {process}")));
+        let own = bars.iter().filter(|bar| bar.process == *process);
+        for bar in own {
+            put(draw_bar(bar, y, place(bar.call), bar.ret.map(place)));
+        }
+    }
+    let below = 3 * LINE + processes.len() * ROW;
+    let heading = if explanation.configurations.is_empty() {
+        "No configurations were kept."
+    } else {
+        "Ways to explain everything before; none can go on:"
+    };
+    put(text(10, below, "#222", heading));
+    for (row, one) in explanation.configurations.iter().enumerate() {
+        let line = format!(
+            "state {}; done {}; waiting {}; open and used {}",
+            one.state,
+            numbers(&one.done),
+            numbers(&one.waiting),
+            numbers(&one.used),
+        );
+        put(text(24, below + (row + 1) * LINE, "#222", &line));
+    }
+    put("</svg>".to_owned());
+    svg
+}
+
+fn draw_bar(bar: &Concerned, y: usize, from: usize, to: Option<usize>) -> String {
+    let fill = match (bar.stuck, bar.conflicting) {
+        (true, _) => "#e57373",
+        (_, true) => "#ffb74d",
+        _ => "#cfd8dc",
+    };
+    let end = to.unwrap_or(LEFT + WIDTH);
+    let dash = if to.is_none() {
+        " stroke-dasharray=\"4 3\""
+    } else {
+        ""
+    };
+    let label = format!("#{} {}", bar.index, bar.text);
+    let mut drawn = String::new();
+    let _ = write!(
+        drawn,
+        "<g><title>{label}</title><rect x=\"{from}\" y=\"{}\" width=\"{}\" height=\"20\" rx=\"3\" fill=\"{fill}\" stroke=\"#455a64\"{dash}/>{}</g>",
+        y - 10,
+        (end - from).max(4),
+        text(from + 4, y + 4, "#111", &label),
+        label = escape(&label),
+    );
+    drawn
+}
+
+fn numbers(indices: &[u32]) -> String {
+    if indices.is_empty() {
+        return "none".to_owned();
+    }
+    let numbers: Vec<_> = indices.iter().map(|index| format!("#{index}")).collect();
+    numbers.join(" ")
+}
+
+fn text(x: usize, y: usize, fill: &str, content: &str) -> String {
+    format!(
+        "<text x=\"{x}\" y=\"{y}\" fill=\"{fill}\">{}</text>",
+        escape(content)
+    )
+}
+
+/// Text as XML, cut if very long; characters that XML does not know are replaced.
+fn escape(content: &str) -> String {
+    const LONGEST: usize = 160;
+    let mut escaped = String::new();
+    for (count, character) in content.chars().enumerate() {
+        if count == LONGEST {
+            escaped.push('…');
+            break;
+        }
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            control if control.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
