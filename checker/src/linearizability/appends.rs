@@ -119,7 +119,11 @@ fn cluster<'a>(
 ) -> Result<Zone, Conflict> {
     block.reads.sort_by_key(|(seen, _)| seen.len());
     let reader = block.reads.last().map_or(0, |&(_, position)| position);
-    let mut zone = if base == 0 { Zone::INITIAL } else { Zone::EMPTY };
+    let mut zone = if base == 0 {
+        Zone::INITIAL
+    } else {
+        Zone::EMPTY
+    };
     let mut order = Order {
         operations,
         latest_call: None,
@@ -139,7 +143,11 @@ fn cluster<'a>(
         }
         order.next(&group)?;
         for &position in &group {
-            zone.add(position, operations[position].call, operations[position].ret);
+            zone.add(
+                position,
+                operations[position].call,
+                operations[position].ret,
+            );
         }
         if length == block.longest.len() {
             return Ok(zone);

@@ -6,7 +6,7 @@ use super::history::{History, OPEN};
 use super::keyed::split;
 use super::limits::{Limits, Reason};
 use super::model::{Conflict, Model};
-use super::search::{Final, Found, Searched, search};
+use super::search::{Final, Found, search};
 
 /// Memory for finding out more about a violation that is already certain.
 const EXPLAIN_BYTES: usize = 64 << 20;
@@ -111,12 +111,9 @@ fn searched<M: Model>(
         Found::Linearizable => Verdict::Linearizable,
         Found::Unknown(reason) => Verdict::Unknown(reason),
         // The search knows the answers still to come; a prefix does not have them, so it may end later.
-        Found::Stuck { returning, .. } => Verdict::NotLinearizable(Box::new(narrow(
-            model,
-            history,
-            Some(returning),
-            deadline,
-        ))),
+        Found::Stuck { returning, .. } => {
+            Verdict::NotLinearizable(Box::new(narrow(model, history, Some(returning), deadline)))
+        }
     };
     Checked {
         verdict,

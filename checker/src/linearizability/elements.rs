@@ -29,8 +29,12 @@ struct Element {
 /// Whether an answer says that the element was there, or that it was not.
 fn answer(op: &SetOp) -> Option<bool> {
     match *op {
-        SetOp::Add { new: Some(false), .. } => Some(true),
-        SetOp::Remove { found: Some(false), .. } => Some(false),
+        SetOp::Add {
+            new: Some(false), ..
+        } => Some(true),
+        SetOp::Remove {
+            found: Some(false), ..
+        } => Some(false),
         SetOp::Contains { found, .. } => Some(found),
         _ => None,
     }
@@ -45,7 +49,10 @@ pub(super) fn set(history: &History<SetOp>) -> Option<Shortcut> {
         })
     };
     let operations = history.operations();
-    if operations.iter().any(|operation| operation.op.value().is_none()) {
+    if operations
+        .iter()
+        .any(|operation| operation.op.value().is_none())
+    {
         return None;
     }
     let value = |operation: &Operation<SetOp>| operation.op.value().unwrap_or_default();
@@ -98,16 +105,21 @@ pub(super) fn set(history: &History<SetOp>) -> Option<Shortcut> {
             Err(conflict) => return found(Some(conflict)),
         }
     }
-    let hidden = operations.iter().enumerate().find_map(|(position, operation)| {
-        let number = numbering.get(value(operation))?;
-        let (add_by, remove_from) = spans[number as usize]?;
-        let absent = answer(&operation.op) == Some(false);
-        let excluded = add_by < operation.call && operation.ret < remove_from;
-        (absent && excluded).then(|| elements[number as usize].conflict(
-            "a value was not there, between its add and its remove",
-            Some(position),
-        ))
-    });
+    let hidden = operations
+        .iter()
+        .enumerate()
+        .find_map(|(position, operation)| {
+            let number = numbering.get(value(operation))?;
+            let (add_by, remove_from) = spans[number as usize]?;
+            let absent = answer(&operation.op) == Some(false);
+            let excluded = add_by < operation.call && operation.ret < remove_from;
+            (absent && excluded).then(|| {
+                elements[number as usize].conflict(
+                    "a value was not there, between its add and its remove",
+                    Some(position),
+                )
+            })
+        });
     found(hidden)
 }
 

@@ -75,7 +75,8 @@ fn left_behind(lives: &[Life], open_takes: &[u32]) -> Option<Conflict> {
     let mut first_taken: Vec<u32> = vec![0; lives.len()];
     let mut first: Option<u32> = None;
     for (at, life) in lives.iter().enumerate().rev() {
-        if life.is_taken() && first.is_none_or(|first| life.take_ret < lives[first as usize].take_ret)
+        if life.is_taken()
+            && first.is_none_or(|first| life.take_ret < lives[first as usize].take_ret)
         {
             first = Some(at as u32);
         }

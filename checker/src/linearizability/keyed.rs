@@ -36,10 +36,7 @@ pub(super) fn split<O: Clone>(
     divide(history, |op| Some((key(op)?, op.clone())))
 }
 
-fn divide<A, B>(
-    history: &History<A>,
-    of: impl Fn(&A) -> Option<(i64, B)>,
-) -> Option<Vec<Part<B>>> {
+fn divide<A, B>(history: &History<A>, of: impl Fn(&A) -> Option<(i64, B)>) -> Option<Vec<Part<B>>> {
     let mut numbers: HashMap<i64, usize> = HashMap::new();
     let mut parts: Vec<(i64, Vec<Operation<B>>, Vec<u32>)> = Vec::new();
     for (position, operation) in history.operations().iter().enumerate() {
@@ -132,10 +129,8 @@ where
 /// The object that decides about all together: the first that is not linearizable, else the first
 /// that is unknown, else (`None`) all are linearizable. An unknown never hides a violation.
 pub fn overall<O, S>(keys: &[CheckedKey<O, S>]) -> Option<&CheckedKey<O, S>> {
-    let is = |wanted: fn(&Verdict<S>) -> bool| {
-        keys.iter()
-            .find(move |key| wanted(&key.checked.verdict))
-    };
+    let is =
+        |wanted: fn(&Verdict<S>) -> bool| keys.iter().find(move |key| wanted(&key.checked.verdict));
     is(|verdict| matches!(verdict, Verdict::NotLinearizable(_)))
         .or_else(|| is(|verdict| matches!(verdict, Verdict::Unknown(_))))
 }

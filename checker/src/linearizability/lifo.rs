@@ -21,7 +21,7 @@
 
 use super::cover::Cover;
 use super::extremes::Maxima;
-use super::history::History;
+use super::history::{History, OPEN};
 use super::lives::{Life, Lives};
 use super::model::{Conflict, Shortcut};
 use super::models::PutTake;
@@ -111,9 +111,10 @@ fn crossing(lives: &[Life]) -> Option<Conflict> {
             late_calls.set(value, 0);
             takes.set(value, values[value as usize].take_ret);
         }
+        // What is never taken can stay at the bottom for ever.
         let bottom = takes
             .greatest(from, to)
-            .filter(|&(_, ret)| ret > ends_at || ends_at == u32::MAX);
+            .filter(|&(_, ret)| ret > ends_at || ret == OPEN);
         let Some((bottom, _)) = bottom else {
             let ends = [from, last_value];
             let operations = ends

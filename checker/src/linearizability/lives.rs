@@ -100,7 +100,10 @@ impl Lives {
                         continue;
                     }
                     if operation.ret < life.put_call {
-                        wrong("a value was taken before its put was called", Some(life.put));
+                        wrong(
+                            "a value was taken before its put was called",
+                            Some(life.put),
+                        );
                     }
                     life.take_call = operation.call;
                     life.take_ret = operation.ret;

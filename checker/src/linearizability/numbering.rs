@@ -7,7 +7,11 @@ const SPREAD: u64 = 4;
 
 /// Numbers values in the order they come: O(1) each.
 pub(super) enum Numbering {
-    Table { least: i64, numbers: Vec<u32>, next: u32 },
+    Table {
+        least: i64,
+        numbers: Vec<u32>,
+        next: u32,
+    },
     Map(HashMap<i64, u32>),
 }
 

@@ -257,7 +257,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             let returning = self.plan.pending(node.layer)[0];
             let settled = node.settled.get(returning.slot);
             let covered = returning.blind && !node.spent.get(returning.slot);
-            if !settled || (covered && self.changes(node.state, returning)) {
+            if !settled || (covered && self.matters(node, returning)) {
                 return false;
             }
             leave(node, returning);
@@ -265,9 +265,18 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
         true
     }
 
-    /// Whether doing a blind operation now would make a difference.
-    fn changes(&mut self, state: u32, operation: Closed) -> bool {
-        self.table.next(state, operation.kind) != Next::One(state)
+    /// Whether doing a covered operation before its return could make a difference: by itself, or after
+    /// something else that can be done now.
+    fn matters(&mut self, node: &Node<W>, returning: Closed) -> bool {
+        self.table.next(node.state, returning.kind) != Next::One(node.state)
+            || self
+                .plan
+                .open
+                .first()
+                .is_some_and(|open| open.available(node.layer) > 0)
+            || self.plan.pending(node.layer)[1..]
+                .iter()
+                .any(|other| !other.pure && !node.spent.get(other.slot))
     }
 
     /// Does every pending pure operation that the state permits; whether there was one.
@@ -352,7 +361,13 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             let mut next = node;
             next.spent.set(operation.slot);
             next.settled.set(operation.slot);
-            self.apply(next, operation.kind, operation.blind, at == 0, &mut children);
+            self.apply(
+                next,
+                operation.kind,
+                operation.blind,
+                at == 0,
+                &mut children,
+            );
         }
         for at in 0..self.plan.open.len() {
             let open = &self.plan.open[at];
@@ -421,9 +436,9 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             while at != END && finals.len() < MAX_SHOWN {
                 let kept = &self.kept[at as usize];
                 let positions = |done: bool| {
-                    let of = pending.iter().filter(move |operation| {
-                        kept.settled.get(operation.slot) == done
-                    });
+                    let of = pending
+                        .iter()
+                        .filter(move |operation| kept.settled.get(operation.slot) == done);
                     of.map(|operation| operation.position as usize).collect()
                 };
                 finals.push(Final {

@@ -88,10 +88,7 @@ impl<'m, M: Model> Table<'m, M> {
     fn intern(&mut self, state: M::State) -> u32 {
         let hash = self.hasher.hash_one(&state);
         let states = &self.states;
-        if let Some(&found) = self
-            .by_state
-            .find(hash, |&id| states[id as usize] == state)
-        {
+        if let Some(&found) = self.by_state.find(hash, |&id| states[id as usize] == state) {
             return found;
         }
         let id = self.states.len() as u32;

@@ -67,10 +67,7 @@ impl UsedSets {
         if a == b || a == 0 {
             return true;
         }
-        let (only_a, only_b) = (
-            self.sets[a as usize].len(),
-            self.sets[b as usize].len(),
-        );
+        let (only_a, only_b) = (self.sets[a as usize].len(), self.sets[b as usize].len());
         if only_a > only_b {
             return false;
         }

@@ -46,7 +46,11 @@ fn agree<M: Model>(kind: &Kind<M>, seed: u64) -> Tally {
         let limits = Limits::default();
         let seen = format!("seed {seed} round {round}: {:#?}", history.operations());
         let searched = check_by_search(&kind.model, &history, &limits);
-        assert_eq!(searched.verdict == Verdict::Linearizable, expected, "search: {seen}");
+        assert_eq!(
+            searched.verdict == Verdict::Linearizable,
+            expected,
+            "search: {seen}"
+        );
         let checked = check(&kind.model, &history, &limits);
         assert_eq!(
             checked.verdict == Verdict::Linearizable,
@@ -87,8 +91,14 @@ fn the_prefix_is_shortest<M: Model>(
 ) {
     let ret = history.operations()[returning].ret;
     let until = |end| history.prefix(end, |op| model.without_answer(op)).0;
-    assert!(!is_linearizable(model, &until(ret)), "prefix to {ret}: {seen}");
-    assert!(is_linearizable(model, &until(ret - 1)), "prefix before {ret}: {seen}");
+    assert!(
+        !is_linearizable(model, &until(ret)),
+        "prefix to {ret}: {seen}"
+    );
+    assert!(
+        is_linearizable(model, &until(ret - 1)),
+        "prefix before {ret}: {seen}"
+    );
 }
 
 fn register(make: fn(&mut Random, i64) -> RegisterOp) -> Kind<Register> {

@@ -114,10 +114,7 @@ impl Model for Bag {
     }
 
     fn stands_for(&self, stronger: &PutTake, weaker: &PutTake) -> bool {
-        matches!(
-            (stronger, weaker),
-            (PutTake::TakeUnknown, PutTake::Take(_))
-        )
+        matches!((stronger, weaker), (PutTake::TakeUnknown, PutTake::Take(_)))
     }
 
     fn state_bytes(&self, state: &Values) -> usize {

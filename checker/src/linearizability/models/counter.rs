@@ -29,9 +29,7 @@ impl Model for Counter {
         next.extend(match *op {
             CounterOp::Add(delta) => Some(sum.wrapping_add(delta)),
             CounterOp::Read(seen) => (seen == sum).then_some(sum),
-            CounterOp::AddAndGet(delta, seen) => {
-                (sum.wrapping_add(delta) == seen).then_some(seen)
-            }
+            CounterOp::AddAndGet(delta, seen) => (sum.wrapping_add(delta) == seen).then_some(seen),
         });
     }
 

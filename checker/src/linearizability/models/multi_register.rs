@@ -62,7 +62,9 @@ impl Model for MultiRegister {
     }
 
     fn without_answer(&self, op: &TxnOp) -> Option<TxnOp> {
-        let writes = op.0.iter().filter(|step| matches!(step, TxnStep::Write(..)));
+        let writes =
+            op.0.iter()
+                .filter(|step| matches!(step, TxnStep::Write(..)));
         let writes: Vec<_> = writes.copied().collect();
         (!writes.is_empty()).then_some(TxnOp(writes))
     }
