@@ -10,6 +10,7 @@ mod check;
 pub mod difference;
 mod error;
 pub mod history;
+pub mod import;
 mod incomplete_beta;
 pub mod linearizability;
 pub mod loss;

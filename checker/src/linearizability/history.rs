@@ -111,6 +111,22 @@ impl<O> History<O> {
     }
 }
 
+impl<O> History<Option<O>> {
+    /// Without the operations that say nothing.
+    pub(crate) fn flatten(self) -> History<O> {
+        let said = self.operations.into_iter().filter_map(|operation| {
+            Some(Operation {
+                op: operation.op?,
+                process: operation.process,
+                call: operation.call,
+                ret: operation.ret,
+                index: operation.index,
+            })
+        });
+        History::from_sorted(said.collect())
+    }
+}
+
 impl<O: Clone> History<O> {
     /// What had happened up to and including the moment `end`. `open` says what an operation that
     /// has not returned by then looks like, or `None` if it cannot have had an effect.

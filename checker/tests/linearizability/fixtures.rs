@@ -1,1 +1,159 @@
-//! Published histories.
+//! Published histories with known verdicts. They are not part of the repository: the tests look for them
+//! in the folder that `SHAKEDOWN_HISTORIES` names, or beside the repository, and say so if they are not
+//! there.
+
+use std::path::{Path, PathBuf};
+
+use shakedown_checker::import::{Names, jepsen, operations, porcupine};
+use shakedown_checker::linearizability::models::{
+    AppendText, MultiRegister, Mutex, NIL, Register, Set,
+};
+use shakedown_checker::linearizability::{
+    History, Limits, Model, Verdict, check, check_by_search, check_keyed, draw, explain, overall,
+};
+
+/// A folder of the data; `None`, said aloud, if it is not there.
+pub(crate) fn folder(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("SHAKEDOWN_HISTORIES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories"),
+        PathBuf::from,
+    );
+    let folder = root.join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no {} (set SHAKEDOWN_HISTORIES)", folder.display());
+    None
+}
+
+pub(crate) fn files(folder: &Path) -> Vec<(String, String)> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(&path).unwrap())
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Checks the verdict, and that a violation can be told and drawn.
+fn expect<M: Model>(model: &M, history: &History<M::Op>, names: &Names, good: bool, file: &str) {
+    let limits = Limits::default();
+    for checked in [
+        check(model, history, &limits),
+        check_by_search(model, history, &limits),
+    ] {
+        match (&checked.verdict, good) {
+            (Verdict::Linearizable, true) => {}
+            (Verdict::NotLinearizable(violation), false) => {
+                assert!(violation.shortest, "{file}");
+                let told = explain(model, history, violation, &|value| names.name(value));
+                assert!(!told.operations.is_empty(), "{file}");
+                assert!(!told.configurations.is_empty(), "{file}: {told}");
+                assert!(draw(&told).ends_with("</svg>\n"), "{file}");
+            }
+            (verdict, _) => panic!("{file} by {}: {verdict:?}", checked.method),
+        }
+    }
+}
+
+#[test]
+fn porcupines_etcd_logs() {
+    let Some(folder) = folder("porcupine/etcd") else {
+        return;
+    };
+    let good = [2, 5, 7, 18, 25, 31, 38, 45, 48, 49];
+    for (number, (file, text)) in files(&folder).into_iter().enumerate() {
+        assert_eq!(file, format!("etcd_{number:03}.log"));
+        let mut names = Names::default();
+        let events = porcupine::read_etcd(&text).unwrap();
+        let history = operations::etcd(&events, &mut names).unwrap();
+        let register = Register { initial: NIL };
+        expect(&register, &history, &names, good.contains(&number), &file);
+    }
+}
+
+#[test]
+fn porcupines_key_value_histories() {
+    let Some(folder) = folder("porcupine/kv") else {
+        return;
+    };
+    for (file, text) in files(&folder) {
+        let events = porcupine::read_kv(&text).unwrap();
+        let history = operations::texts(&events, &mut Names::default()).unwrap();
+        for threads in [1, 4] {
+            let limits = Limits {
+                threads,
+                ..Limits::default()
+            };
+            let keys = check_keyed(&AppendText, &history, &limits);
+            assert!(keys.len() > 1, "{file}");
+            let bad = overall(&keys).map(|key| key.checked.verdict.clone());
+            match bad {
+                None => assert!(file.ends_with("-ok.txt"), "{file}"),
+                Some(Verdict::NotLinearizable(_)) => assert!(file.ends_with("-bad.txt"), "{file}"),
+                Some(verdict) => panic!("{file}: {verdict:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn knossos_cas_registers() {
+    for (name, good) in [("good", true), ("bad", false)] {
+        let Some(folder) = folder(&format!("knossos/cas-register/{name}")) else {
+            return;
+        };
+        for (file, text) in files(&folder) {
+            let mut names = Names::default();
+            let events = jepsen::read(&text).unwrap();
+            let history = operations::register(&events, &mut names).unwrap();
+            expect(&Register { initial: 0 }, &history, &names, good, &file);
+        }
+    }
+}
+
+#[test]
+fn knossos_multi_register() {
+    let Some(folder) = folder("knossos/multi-register/good") else {
+        return;
+    };
+    for (file, text) in files(&folder) {
+        let mut names = Names::default();
+        let events = jepsen::read(&text).unwrap();
+        let history = operations::multi_register(&events, &mut names).unwrap();
+        let key = |name: &str| shakedown_checker::import::Value::Keyword(name.into());
+        let mut initial = vec![
+            (names.number(&key("x")), 0),
+            (names.number(&key("y")), 0),
+        ];
+        initial.sort_unstable();
+        expect(&MultiRegister { initial }, &history, &names, true, &file);
+    }
+}
+
+#[test]
+fn knossos_mutex() {
+    let Some(folder) = folder("knossos/mutex/bad") else {
+        return;
+    };
+    for (file, text) in files(&folder) {
+        let events = jepsen::read(&text).unwrap();
+        let history = operations::mutex(&events).unwrap();
+        expect(&Mutex, &history, &Names::default(), false, &file);
+    }
+}
+
+#[test]
+fn jepsens_set_is_linearizable_too() {
+    let Some(folder) = folder("jepsen") else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder.join("set.edn")).unwrap();
+    let mut names = Names::default();
+    let history = operations::set(&jepsen::read(&text).unwrap(), &mut names).unwrap();
+    expect(&Set, &history, &names, true, "set.edn");
+}
