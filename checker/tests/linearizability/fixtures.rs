@@ -126,10 +126,7 @@ fn knossos_multi_register() {
         let events = jepsen::read(&text).unwrap();
         let history = operations::multi_register(&events, &mut names).unwrap();
         let key = |name: &str| shakedown_checker::import::Value::Keyword(name.into());
-        let mut initial = vec![
-            (names.number(&key("x")), 0),
-            (names.number(&key("y")), 0),
-        ];
+        let mut initial = vec![(names.number(&key("x")), 0), (names.number(&key("y")), 0)];
         initial.sort_unstable();
         expect(&MultiRegister { initial }, &history, &names, true, &file);
     }
