@@ -9,7 +9,7 @@ use super::model::{Conflict, Model};
 use super::search::{Final, Found, search};
 
 /// Memory for finding out more about a violation that is already certain.
-const EXPLAIN_BYTES: usize = 64 << 20;
+const EXPLAIN_BYTES: usize = 16 << 20;
 
 /// Whether a history is linearizable.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@
 //! happened. A dequeue that never returned may take a value that was left behind. Each value left behind
 //! although a later one was dequeued needs such a dequeue, called before the first return of a dequeue of
 //! a later one; which takes which is a matter of deadlines, decided by handing them out earliest first.
-//! Only if, besides, some dequeue found nothing and is not explained without them, the case is left to
-//! the search.
+//! Only where some dequeue found nothing and they may matter for that ([`Lives::judge`]), the case is left
+//! to the search.
 
 use super::history::{History, OPEN};
 use super::lives::{Life, Lives};
@@ -36,12 +36,7 @@ pub(super) fn queue(history: &History<PutTake>) -> Option<Shortcut> {
     if let Some(conflict) = left_behind(&lives.lives, &lives.open_takes) {
         return found(Some(conflict));
     }
-    match lives.never_empty() {
-        // Handing out dequeues that never returned shortens stays, so only without any left over is
-        // this certain; and a left-over value may have needed one for its order already.
-        Some(_) if !lives.open_takes.is_empty() => None,
-        conflict => found(conflict),
-    }
+    found(lives.judge(Lives::never_empty)?)
 }
 
 /// Two taken values, the first put before the second and taken after it.

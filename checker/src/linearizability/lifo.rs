@@ -17,7 +17,7 @@
 //! other has the last return of a pop among those.
 //!
 //! Pushes that never returned and that nobody saw need not have happened. The same goes for pops that
-//! never returned; if the history is not linearizable without them, this leaves it to the search.
+//! never returned; where they may matter ([`Lives::judge`]), this leaves the case to the search.
 
 use super::cover::Cover;
 use super::extremes::Maxima;
@@ -30,13 +30,7 @@ use super::models::PutTake;
 pub(super) fn stack(history: &History<PutTake>) -> Option<Shortcut> {
     let conflict = match Lives::new(history)? {
         Err(conflict) => Some(conflict),
-        Ok(lives) => {
-            let conflict = lives.never_empty().or_else(|| crossing(&lives.lives));
-            if conflict.is_some() && !lives.open_takes.is_empty() {
-                return None;
-            }
-            conflict
-        }
+        Ok(lives) => lives.judge(|lives| lives.never_empty().or_else(|| crossing(&lives.lives)))?,
     };
     Some(Shortcut {
         method: "stack bottoms (Lee and Mathur)",

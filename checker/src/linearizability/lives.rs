@@ -122,6 +122,22 @@ impl Lives {
         }))
     }
 
+    /// Judges by `conflict`, which knows nothing of open takes. Those need not have happened, so a history
+    /// is linearizable if it is without them. If it is not even when every value that no take returned
+    /// is left out, they cannot help: to take a value is less than not to have it at all. `None` if
+    /// neither decides.
+    pub(super) fn judge(
+        mut self,
+        conflict: impl Fn(&Lives) -> Option<Conflict>,
+    ) -> Option<Option<Conflict>> {
+        let found = conflict(&self);
+        if found.is_none() || self.open_takes.is_empty() {
+            return Some(found);
+        }
+        self.lives.retain(Life::is_taken);
+        conflict(&self).map(Some)
+    }
+
     /// A take that found nothing although at every moment something was there for certain.
     pub(super) fn never_empty(&self) -> Option<Conflict> {
         if self.empties.is_empty() {

@@ -43,6 +43,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Memory that the layout of a history will take, in bytes.
+    pub(super) fn bytes_for<O>(history: &History<O>) -> usize {
+        let operations = history.operations();
+        let mut returns: Vec<u32> = operations.iter().map(|operation| operation.ret).collect();
+        returns.retain(|&ret| ret != OPEN);
+        returns.sort_unstable();
+        // Each operation that returned is pending at every return from its call to its own.
+        let pending = operations.iter().filter(|operation| !operation.is_open());
+        let entries = pending.map(|operation| {
+            let before = |moment| returns.partition_point(|&ret| ret < moment);
+            before(operation.ret) + 1 - before(operation.call)
+        });
+        entries.sum::<usize>() * size_of::<Closed>() + returns.len() * size_of::<usize>()
+    }
+
     /// Lays the history out; `kind_of` goes with its operations. Open operations that are pure are
     /// left out: they say nothing.
     pub(super) fn new<M: Model>(

@@ -79,6 +79,15 @@ pub(super) fn search<M: Model>(
     limits: &Limits<'_>,
     deadline: Option<Instant>,
 ) -> Searched<M::State> {
+    let bytes = Plan::bytes_for(history);
+    if bytes > limits.memory_bytes {
+        let limit_bytes = limits.memory_bytes;
+        return Searched {
+            found: Found::Unknown(Reason::Memory { limit_bytes }),
+            configurations: 0,
+            bytes: 0,
+        };
+    }
     let (table, kind_of) = Table::new(model, history.operations().iter().map(|o| &o.op));
     let plan = Plan::new(model, history, &table, &kind_of);
     match plan.width {

@@ -4,8 +4,7 @@
 //! that found nothing needs a moment at which no value is there for certain; at each such moment all
 //! values can be elsewhere together. (The case without order of Henzinger, Sezgin and Vafeiadis,
 //! "Aspect-oriented linearizability proofs", CONCUR 2013.) Takes that never returned need not have
-//! happened. If some take found nothing and is not explained without them, this leaves the case to the
-//! search.
+//! happened; where they may matter ([`Lives::judge`]), this leaves the case to the search.
 
 use super::history::History;
 use super::lives::Lives;
@@ -16,13 +15,7 @@ use super::models::PutTake;
 pub(super) fn bag(history: &History<PutTake>) -> Option<Shortcut> {
     let conflict = match Lives::new(history)? {
         Err(conflict) => Some(conflict),
-        Ok(lives) => {
-            let conflict = lives.never_empty();
-            if conflict.is_some() && !lives.open_takes.is_empty() {
-                return None;
-            }
-            conflict
-        }
+        Ok(lives) => lives.judge(Lives::never_empty)?,
     };
     Some(Shortcut {
         method: "certain stays",

@@ -5,3 +5,4 @@ mod oracle;
 mod planted;
 mod random;
 mod small_histories;
+mod split_mix;
