@@ -12,6 +12,9 @@ pub struct Limits<'a> {
     pub memory_bytes: usize,
     /// Time after which the answer is unknown.
     pub time: Option<Duration>,
+    /// Configurations that a search looks at in depth before it goes on in breadth; `None`: some for each
+    /// operation. No bound on the search, only its order.
+    pub in_depth: Option<u64>,
     /// Threads that check keys side by side.
     pub threads: usize,
     /// Called now and then from the checking threads; `Break` stops the check.
@@ -24,6 +27,7 @@ impl Default for Limits<'_> {
         Limits {
             memory_bytes: 1 << 30,
             time: None,
+            in_depth: None,
             threads: 1,
             progress: None,
         }
@@ -35,6 +39,7 @@ impl fmt::Debug for Limits<'_> {
         f.debug_struct("Limits")
             .field("memory_bytes", &self.memory_bytes)
             .field("time", &self.time)
+            .field("in_depth", &self.in_depth)
             .field("threads", &self.threads)
             .field("progress", &self.progress.is_some())
             .finish()

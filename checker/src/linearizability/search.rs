@@ -14,11 +14,17 @@
 //! - A configuration is dropped if one found earlier in the same layer and state has at least as much
 //!   done or covered and has used up no more operations, open ones counted by what can stand for them.
 //!
+//! At first the search goes into depth, which finds an order soon if there is one. Past a number of
+//! configurations there probably is none, and it goes on in breadth: layer by layer, those first that have
+//! used up fewest open operations. Then few configurations are looked at in vain, and those of layers
+//! passed are forgotten.
+//!
 //! The number of configurations is at worst exponential in the operations pending at one moment, and in
 //! the number of *kinds* of open operations; deciding linearizability is NP-complete (Gibbons and
 //! Korach, "Testing shared memories", 1997). Memory is linear in configurations kept, whose size does
 //! not depend on the length of the history.
 
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::time::Instant;
 
@@ -34,6 +40,9 @@ use super::used::UsedSets;
 
 /// Most operations in flight that a search can tell apart.
 const MAX_WIDTH: usize = 64 * 64;
+/// Configurations looked at in depth for each return, and at least, before the search goes on in breadth.
+const DEPTH_PER_RETURN: u64 = 8;
+const MIN_DEPTH: u64 = 4096;
 /// Configurations between two looks at the clock.
 const LOOK_EVERY: u64 = 1 << 12;
 /// Configurations shown for a violation.
@@ -146,6 +155,10 @@ struct Search<'a, M: Model, const W: usize> {
     seen: HashMap<Place<W>, u32>,
     kept: Vec<Kept<W>>,
     stack: Vec<Node<W>>,
+    /// What is still to be looked at in breadth, by layer and number of open operations used.
+    frontier: Option<BTreeMap<(u32, usize), Vec<Node<W>>>>,
+    in_frontier: usize,
+    forget_above: usize,
     deepest: u32,
     limits: &'a Limits<'a>,
     deadline: Option<Instant>,
@@ -177,6 +190,9 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             seen: HashMap::new(),
             kept: Vec::new(),
             stack: Vec::new(),
+            frontier: None,
+            in_frontier: 0,
+            forget_above: 1 << 16,
             deepest: 0,
             limits,
             deadline,
@@ -200,7 +216,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             + self.sets.bytes()
             + self.seen.capacity() * (size_of::<(Place<W>, u32)>() + 1)
             + self.kept.capacity() * size_of::<Kept<W>>()
-            + self.stack.capacity() * size_of::<Node<W>>()
+            + (self.stack.capacity() + self.in_frontier) * size_of::<Node<W>>()
     }
 
     fn explore(&mut self) -> Found<M::State> {
@@ -212,8 +228,10 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             used: 0,
             unseen: false,
         });
-        while let Some(mut node) = self.stack.pop() {
-            if self.pass(&mut node) {
+        let usual = MIN_DEPTH.max(DEPTH_PER_RETURN * u64::from(self.plan.layers()));
+        let in_depth = self.limits.in_depth.unwrap_or(usual);
+        while let Some(node) = self.next_node() {
+            if node.layer == self.plan.layers() {
                 return Found::Linearizable;
             }
             self.deepest = self.deepest.max(node.layer);
@@ -225,8 +243,82 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
                 return Found::Unknown(reason);
             }
             self.expand(node);
+            if self.configurations == in_depth {
+                self.frontier = Some(BTreeMap::new());
+            }
+            while self.frontier.is_some()
+                && let Some(node) = self.stack.pop()
+            {
+                if self.put_in_frontier(node) {
+                    return Found::Linearizable;
+                }
+            }
         }
         self.stuck()
+    }
+
+    /// The configuration to look at next, at a return that needs a decision or past the last.
+    fn next_node(&mut self) -> Option<Node<W>> {
+        let Some(frontier) = &mut self.frontier else {
+            let mut node = self.stack.pop()?;
+            self.pass(&mut node);
+            return Some(node);
+        };
+        let mut first = frontier.first_entry()?;
+        let layer = first.key().0;
+        let node = first.get_mut().pop();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        self.in_frontier -= 1;
+        if self.kept.len() > self.forget_above {
+            self.forget_before(layer);
+        }
+        node
+    }
+
+    /// Moves a configuration to the frontier; whether it is past the last return.
+    fn put_in_frontier(&mut self, mut node: Node<W>) -> bool {
+        if self.pass(&mut node) {
+            return true;
+        }
+        let used = self.sets.get(node.used).len();
+        if let Some(frontier) = &mut self.frontier {
+            frontier.entry((node.layer, used)).or_default().push(node);
+            self.in_frontier += 1;
+        }
+        false
+    }
+
+    /// Forgets configurations of layers that all others have passed.
+    fn forget_before(&mut self, layer: u32) {
+        let mut kept = Vec::new();
+        let old = std::mem::take(&mut self.kept);
+        self.seen.retain(|place, head| {
+            if place.layer < layer {
+                return false;
+            }
+            let mut at = std::mem::replace(head, END);
+            let first = kept.len() as u32;
+            while at != END {
+                let next = old[at as usize].next;
+                let link = if next == END {
+                    END
+                } else {
+                    kept.len() as u32 + 1
+                };
+                kept.push(Kept {
+                    next: link,
+                    ..old[at as usize]
+                });
+                at = next;
+            }
+            *head = first;
+            true
+        });
+        self.seen.shrink_to_fit();
+        self.forget_above = (2 * kept.len()).max(1 << 16);
+        self.kept = kept;
     }
 
     fn out_of_bounds(&self) -> Option<Reason> {
@@ -439,7 +531,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             .iter()
             .filter(|(place, _)| place.layer == self.deepest)
             .collect();
-        places.sort_unstable_by_key(|&(_, &head)| head);
+        places.sort_unstable_by_key(|&(place, _)| (place.state, place.fixed));
         for (place, &head) in places {
             let mut at = head;
             while at != END && finals.len() < MAX_SHOWN {

@@ -51,6 +51,16 @@ fn agree<M: Model>(kind: &Kind<M>, seed: u64) -> Tally {
             expected,
             "search: {seen}"
         );
+        let in_breadth = Limits {
+            in_depth: Some(1),
+            ..limits
+        };
+        let verdict = check_by_search(&kind.model, &history, &in_breadth).verdict;
+        assert_eq!(
+            verdict == Verdict::Linearizable,
+            expected,
+            "in breadth: {seen}"
+        );
         let checked = check(&kind.model, &history, &limits);
         assert_eq!(
             checked.verdict == Verdict::Linearizable,
