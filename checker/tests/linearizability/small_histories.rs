@@ -438,3 +438,16 @@ fn texts_with_pieces_written_again() {
         51,
     );
 }
+
+#[test]
+fn texts_put_and_appended_once_each() {
+    let tally = agree(
+        &text(|random, number| match random.below(8) {
+            0..3 => TextOp::Append(piece(number / 2)),
+            3 if number % 2 == 0 => TextOp::Put(piece(number / 2)),
+            _ => TextOp::Get(piece(random.below(number as u64 + 1) as i64 / 2)),
+        }),
+        52,
+    );
+    assert!(tally.not_by_shortcut > 0, "{tally:?}");
+}
