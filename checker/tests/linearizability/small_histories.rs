@@ -451,3 +451,19 @@ fn texts_put_and_appended_once_each() {
     );
     assert!(tally.not_by_shortcut > 0, "{tally:?}");
 }
+
+#[test]
+fn texts_appended_again_one_after_the_other() {
+    let tally = agree(
+        &text(|random, number| match random.below(8) {
+            0..4 => TextOp::Append(piece(number / 3)),
+            4 => TextOp::Put(piece(number)),
+            _ => TextOp::Get(piece(random.below(number as u64 + 1) as i64)),
+        }),
+        53,
+    );
+    assert!(
+        tally.by_shortcut > 0 && tally.not_by_shortcut > 0,
+        "{tally:?}"
+    );
+}
