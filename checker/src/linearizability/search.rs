@@ -453,10 +453,8 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
         }
         for at in 0..self.plan.pending(node.layer).len() {
             let operation = self.plan.pending(node.layer)[at];
-            let possible = !operation.pure
-                && !node.spent.get(operation.slot)
-                && !(operation.blind && node.unseen);
-            if !possible {
+            let pointless = operation.blind && node.unseen;
+            if operation.pure || pointless || node.spent.get(operation.slot) {
                 continue;
             }
             let mut next = node;

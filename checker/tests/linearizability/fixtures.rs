@@ -28,13 +28,14 @@ pub(crate) fn folder(name: &str) -> Option<PathBuf> {
 
 pub(crate) fn files(folder: &Path) -> Vec<(String, String)> {
     let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the folder can be listed")
+        .map(|entry| entry.expect("the folder can be listed").path())
         .collect();
     paths.sort();
     let read = |path: PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (name, std::fs::read_to_string(&path).unwrap())
+        let name = path.file_name().unwrap_or_default();
+        let text = std::fs::read_to_string(&path).expect("the file can be read");
+        (name.to_string_lossy().into_owned(), text)
     };
     paths.into_iter().map(read).collect()
 }
