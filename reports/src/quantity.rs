@@ -54,6 +54,17 @@ pub fn offset(ns: u64) -> String {
     format!("{}.{:03} s", count(ms / 1000), ms % 1000)
 }
 
+/// How many of `n` fall on each second between two moments in nanoseconds, `3,210`; `-` for no time at all.
+pub fn per_second(n: u64, start_ns: u64, end_ns: u64) -> String {
+    let length = u128::from(end_ns.saturating_sub(start_ns));
+    (u128::from(n) * 1_000_000_000)
+        .checked_div(length)
+        .map_or_else(
+            || "-".to_owned(),
+            |rate| count(u64::try_from(rate).unwrap_or(u64::MAX)),
+        )
+}
+
 /// A share in per cent, to three significant digits: `0 %`, `0.000369 %`, `2.05 %`, `100 %`.
 /// Only a share of exactly 0 or 1 is ever shown as 0 % or 100 %.
 #[must_use]
@@ -149,6 +160,12 @@ mod tests {
     fn offsets_keep_milliseconds_however_late() {
         assert_eq!(offset(0), "0.000 s");
         assert_eq!(offset(1_234_567_890_123), "1,234.568 s");
+    }
+
+    #[test]
+    fn a_rate_needs_time_to_have_passed() {
+        assert_eq!(per_second(179_475, 4_000_000, 20_004_000_000), "8,973");
+        assert_eq!(per_second(5, 7, 7), "-");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(crate) fn environment() -> Result<Environment<'static>, ReportError> {
     environment.add_function("length", |start: u64, end: u64| {
         quantity::duration(end.saturating_sub(start))
     });
+    environment.add_function("per_second", quantity::per_second);
     environment.add_global("anomalies_shown", ANOMALIES_SHOWN);
     Ok(environment)
 }

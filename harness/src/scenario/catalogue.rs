@@ -73,6 +73,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     embedded!("writes_under_way_at_cutover"),
     embedded!("zombie_router"),
     embedded!("soak"),
+    embedded!("throughput_batches"),
+    embedded!("throughput_single"),
 ];
 
 /// Every embedded scenario and system.
