@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use shakedown_workloads::duration::HumanDuration;
 
-use crate::scenario::{Names, Scenario, Trigger};
+use crate::scenario::{InStorm, Names, Scenario, Trigger};
 
 /// The lane of phases.
 pub(crate) const PHASE: &str = "phase";
-/// Shortest time between two faults of a storm, should the first have taken longer than it was to.
+/// Shortest time from the end of one fault to another of its storm that must not meet it, should the first have
+/// taken longer than it was to.
 const RECOVERY: HumanDuration = HumanDuration::from_secs(1);
 
 /// An item by its place in the scenario.
@@ -53,8 +54,8 @@ struct Entry {
     name: String,
     when: Trigger,
     end: End,
-    /// Begins only when this has ended, and some time has passed.
-    alone_after: Option<(String, HumanDuration)>,
+    /// A fault of a storm: what must have happened before.
+    in_storm: Option<InStorm>,
     state: State,
 }
 
@@ -77,7 +78,7 @@ impl Schedule {
                 name,
                 when,
                 end,
-                alone_after: None,
+                in_storm: None,
                 state: State::Waiting,
             });
         };
@@ -112,8 +113,8 @@ impl Schedule {
         }
         for fault in &scenario.fault {
             let entry = entries.iter_mut().find(|e| e.name == *fault.name.get_ref());
-            if let (Some(entry), Some(before)) = (entry, &fault.alone_after) {
-                entry.alone_after = Some((before.clone(), RECOVERY));
+            if let Some(entry) = entry {
+                entry.in_storm = fault.in_storm.clone();
             }
         }
         Schedule {
@@ -164,15 +165,9 @@ impl Schedule {
                         now_ns,
                         operations,
                     );
-                    let alone_ns = match &entry.alone_after {
-                        Some((before, pause)) => {
-                            (self.facts.get(before)).map(|ended| ended + pause.as_nanos())
-                        }
-                        None => Some(0),
-                    };
-                    fired_ns
-                        .zip(alone_ns)
-                        .map(|(fired, alone)| fired.max(alone))
+                    let fits_ns = (entry.in_storm.as_ref())
+                        .map_or(Some(0), |others| fits(others, &self.facts));
+                    fired_ns.zip(fits_ns).map(|(fired, fits)| fired.max(fits))
                 }
                 (State::Running, End::Until(trigger)) => fires(
                     trigger,
@@ -290,6 +285,20 @@ fn fires(
         *ops_reached.entry(target).or_insert(now_ns)
     };
     Some(condition_ns + trigger.delay.map_or(0, HumanDuration::as_nanos))
+}
+
+/// When a storm's fault may begin at the earliest, nanoseconds; `None` as long as that is open.
+fn fits(others: &InStorm, facts: &HashMap<String, u64>) -> Option<u64> {
+    let mut earliest_ns = 0;
+    for name in &others.ended {
+        earliest_ns = earliest_ns.max(facts.get(name)? + RECOVERY.as_nanos());
+    }
+    if let Some(name) = &others.begun {
+        // One that could not be begun has ended all the same.
+        let begun = facts.get(&format!("{name}.start"));
+        earliest_ns = earliest_ns.max(*begun.or_else(|| facts.get(name))?);
+    }
+    Some(earliest_ns)
 }
 
 fn mark_fact(lane: &str, name: &str) -> String {

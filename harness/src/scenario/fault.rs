@@ -36,9 +36,18 @@ pub struct FaultItem {
     pub power_loss: Option<PowerLossFault>,
     /// A node's disk is full.
     pub disk_full: Option<DiskFullFault>,
-    /// The fault of the same storm that must have ended before this one strikes.
+    /// What must have happened in its storm before this one strikes.
     #[serde(skip)]
-    pub alone_after: Option<String>,
+    pub in_storm: Option<InStorm>,
+}
+
+/// What a storm's fault waits for, should others take longer than planned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InStorm {
+    /// The fault drawn before it, which must have begun.
+    pub begun: Option<String>,
+    /// Faults that must have ended: with them it would not fit.
+    pub ended: Vec<String>,
 }
 
 /// Parameters of `partition`.

@@ -21,8 +21,8 @@ use toml::Spanned;
 
 pub use catalogue::Catalogue;
 pub use fault::{
-    ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, KillFault, PartitionFault,
-    PauseFault, PowerLossFault, ResetFault,
+    ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, InStorm, KillFault,
+    PartitionFault, PauseFault, PowerLossFault, ResetFault,
 };
 pub use load::LoadItem;
 pub use parse::ScenarioError;

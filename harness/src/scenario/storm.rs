@@ -1,4 +1,7 @@
-//! Storms: random faults, one at a time, worked out from the seed before a run begins.
+//! Storms: random faults within limits, worked out from the seed before a run begins.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,12 +11,14 @@ use toml::Spanned;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    ClockFault, DelayFault, DiskFullFault, FaultItem, KillFault, Names, PartitionFault, PauseFault,
-    PowerLossFault, ResetFault, Scenario, Trigger,
+    ClockFault, DelayFault, DiskFullFault, FaultItem, InStorm, KillFault, Names, PartitionFault,
+    PauseFault, PowerLossFault, ResetFault, Scenario, Trigger,
 };
 
 /// Set in the number of every storm's ChaCha stream, so that none is another actor's.
 const STORM_STREAM: u64 = 1 << 63;
+/// How often a kind and its nodes are drawn anew before a stretch stays without a fault.
+const DRAWS: usize = 64;
 /// How a target names one node of a role, drawn anew for each fault.
 pub(super) const ANY: &str = "[?]";
 
@@ -34,9 +39,21 @@ pub struct StormItem {
     /// How long each fault lasts.
     #[serde(default = "two_seconds")]
     pub hold: HumanDuration,
+    /// How many faults may be in force at a time.
+    #[serde(default = "one_at_a_time")]
+    pub at_once: Spanned<usize>,
+    /// How many nodes may be struck at a time; every node without it.
+    pub nodes_at_once: Option<Spanned<usize>>,
+    /// Pairs of kinds that are never in force together.
+    #[serde(default)]
+    pub never_together: Vec<Spanned<[String; 2]>>,
     /// What may strike.
     #[serde(default)]
     pub fault: Vec<StormFault>,
+}
+
+fn one_at_a_time() -> Spanned<usize> {
+    Spanned::new(0..0, 1)
 }
 
 fn five_seconds() -> Spanned<HumanDuration> {
@@ -103,16 +120,26 @@ impl StormFault {
             clock: self.clock.clone(),
             power_loss: self.power_loss.clone(),
             disk_full: self.disk_full.clone(),
-            alone_after: None,
+            in_storm: None,
         }
     }
 }
 
 impl StormItem {
-    /// Shortest time between the end of one fault and the next.
+    /// Shortest time between the end of a fault and the next one that must not meet it.
     pub(super) fn pause(&self) -> HumanDuration {
         let free = self.every.get_ref().0.saturating_sub(self.hold.0);
         HumanDuration((self.every.get_ref().0 / 4).min(free / 2))
+    }
+
+    /// How far into its stretch a fault may strike.
+    fn slack(&self) -> HumanDuration {
+        let every = self.every.get_ref().0;
+        if *self.at_once.get_ref() == 1 {
+            HumanDuration(every - self.hold.0 - self.pause().0)
+        } else {
+            HumanDuration(every)
+        }
     }
 }
 
@@ -135,23 +162,32 @@ impl Scenario {
             let before = scenario.fault.len();
             scenario.expand(&storm, seed, &mut planned);
             let drawn = &scenario.fault[before..];
-            let name = |fault: Option<&FaultItem>| fault.map(|f| f.name.get_ref().clone());
-            if let (Some(first), Some(last)) = (name(drawn.first()), name(drawn.last())) {
-                scenario.wait_for_instead(storm.name.get_ref(), &first, &last);
-            }
+            let names: Vec<String> = drawn.iter().map(|f| f.name.get_ref().clone()).collect();
+            scenario.wait_for_instead(storm.name.get_ref(), &names, *storm.at_once.get_ref());
         }
         (scenario, planned)
     }
 
-    /// A storm has begun when its first fault has, and ended when its last one has.
-    fn wait_for_instead(&mut self, storm: &str, first: &str, last: &str) {
+    /// A storm has begun when its first fault has, and ended when its last ones have: all before those have
+    /// ended when the very last begins.
+    fn wait_for_instead(&mut self, storm: &str, drawn: &[String], at_once: usize) {
+        let Some(first) = drawn.first() else {
+            return;
+        };
         let start = format!("{storm}.start");
+        let last = &drawn[drawn.len().saturating_sub(at_once)..];
         for trigger in self.triggers_mut() {
-            for name in trigger.after.iter_mut().flat_map(|n| &mut n.get_mut().0) {
-                if *name == storm {
-                    last.clone_into(name);
-                } else if *name == start {
-                    *name = format!("{first}.start");
+            let Some(after) = &mut trigger.after else {
+                continue;
+            };
+            let names = std::mem::take(&mut after.get_mut().0);
+            for name in names {
+                if name == storm {
+                    after.get_mut().0.extend_from_slice(last);
+                } else if name == start {
+                    after.get_mut().0.push(format!("{first}.start"));
+                } else {
+                    after.get_mut().0.push(name);
                 }
             }
         }
@@ -171,7 +207,7 @@ impl Scenario {
     }
 
     fn stretch(&mut self, time: HumanDuration) {
-        let mut longer = std::time::Duration::ZERO;
+        let mut longer = Duration::ZERO;
         let soaking = self.load.iter_mut().filter(|load| load.soak);
         let lengths = (soaking.filter_map(|load| load.duration.as_mut()))
             .chain(self.storm.iter_mut().map(|storm| &mut storm.duration));
@@ -185,49 +221,102 @@ impl Scenario {
     fn expand(&mut self, storm: &StormItem, seed: u64, planned: &mut Vec<PlannedFault>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(STORM_STREAM | xxh3_64(storm.name.get_ref().as_bytes()));
-        let total: u64 = (storm.fault.iter().map(|f| u64::from(*f.weight.get_ref()))).sum();
-        let every = storm.every.get_ref().as_nanos();
-        let slack = every - storm.hold.as_nanos() - storm.pause().as_nanos();
-        let mut before: Option<String> = None;
-        for number in 0..storm.duration.as_nanos() / every {
+        let every = storm.every.get_ref().0;
+        let slack_ms = storm.slack().as_nanos() / 1_000_000;
+        let mut sky = Sky::default();
+        for number in 0..storm.duration.as_nanos() / storm.every.get_ref().as_nanos() {
             // Milliseconds, so that a plan reads well.
-            let offset = rng.random_range(0..=slack / 1_000_000) * 1_000_000;
-            let at = std::time::Duration::from_nanos(number * every + offset);
-            let mut drawn = rng.random_range(0..total);
-            let kind = (storm.fault.iter()).find(|fault| {
-                let weight = u64::from(*fault.weight.get_ref());
-                let found = drawn < weight;
-                drawn = drawn.saturating_sub(weight);
-                found
-            });
-            let kind = kind.expect("a number below the sum of the weights falls into one of them");
-            let name = format!("{}-{:03}", storm.name.get_ref(), number + 1);
-            let mut when = storm.when.clone();
-            let own = when
-                .get_ref()
-                .delay
-                .map_or(std::time::Duration::ZERO, |d| d.0);
-            when.get_mut().delay = Some(HumanDuration(own + at));
-            let mut item = kind.item(Spanned::new(storm.name.span(), name.clone()), when);
-            item.duration = Some(storm.hold);
-            item.alone_after = before.replace(name.clone());
-            for targets in item.targets_mut() {
-                self.draw(targets, &mut rng);
+            let offset = Duration::from_millis(rng.random_range(0..=slack_ms));
+            let at = every * u32::try_from(number).unwrap_or(u32::MAX) + offset;
+            if at + storm.hold.0 > storm.duration.0 {
+                break;
             }
+            let over = sky.clear(at.saturating_sub(storm.pause().0));
+            let Some((mut item, kind, nodes)) = self.draw_fitting(storm, &sky, &mut rng) else {
+                sky.owed.extend(over);
+                continue;
+            };
+            let name = format!("{}-{:03}", storm.name.get_ref(), number + 1);
+            item.name = Spanned::new(storm.name.span(), name.clone());
+            let own = (item.when.get_ref().delay).map_or(Duration::ZERO, |delay| delay.0);
+            item.when.get_mut().delay = Some(HumanDuration(own + at));
+            item.duration = Some(storm.hold);
+            let mut ended = std::mem::take(&mut sky.owed);
+            ended.extend(over);
+            item.in_storm = Some(InStorm {
+                begun: sky.last.replace(name.clone()),
+                ended,
+            });
             let parameters = item
                 .parameters()
                 .expect("validation saw to it that one kind is given");
             planned.push(PlannedFault {
-                name,
-                kind: parameters.kind().to_owned(),
+                name: name.clone(),
+                kind: kind.to_owned(),
                 targets: (parameters.targets().iter())
                     .flat_map(|names| names.get_ref().0.clone())
                     .collect(),
                 at: HumanDuration(at),
                 length: storm.hold,
             });
+            sky.active.push(Active {
+                name,
+                kind,
+                nodes,
+                until: at + storm.hold.0,
+            });
             self.fault.push(item);
         }
+    }
+
+    /// Draws a kind by weight and its nodes so that they keep the storm's limits; `None` if nothing was found.
+    fn draw_fitting(
+        &self,
+        storm: &StormItem,
+        sky: &Sky,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<(FaultItem, &'static str, BTreeSet<String>)> {
+        if sky.active.len() >= *storm.at_once.get_ref() {
+            return None;
+        }
+        let total: u64 = (storm.fault.iter().map(|f| u64::from(*f.weight.get_ref()))).sum();
+        for _ in 0..DRAWS {
+            let mut drawn = rng.random_range(0..total);
+            let fault = (storm.fault.iter()).find(|fault| {
+                let weight = u64::from(*fault.weight.get_ref());
+                let found = drawn < weight;
+                drawn = drawn.saturating_sub(weight);
+                found
+            });
+            let fault =
+                fault.expect("a number below the sum of the weights falls into one of them");
+            let mut item = fault.item(storm.name.clone(), storm.when.clone());
+            let side = struck(&item);
+            for targets in item.targets_mut() {
+                self.draw(targets, rng);
+            }
+            let parameters = item
+                .parameters()
+                .expect("validation saw to it that one kind is given");
+            let nodes = self.nodes_named(&parameters.targets()[side].get_ref().0);
+            let kind = parameters.kind();
+            if sky.fits(storm, kind, &nodes) {
+                return Some((item, kind, nodes));
+            }
+        }
+        None
+    }
+
+    /// Every single node that targets name, as `role[index]`.
+    fn nodes_named(&self, targets: &[String]) -> BTreeSet<String> {
+        let nodes = targets.iter().flat_map(|target| {
+            if target.ends_with(']') {
+                return vec![target.clone()];
+            }
+            let nodes = self.nodes_of(target).unwrap_or(0);
+            (0..nodes).map(|i| format!("{target}[{i}]")).collect()
+        });
+        nodes.collect()
     }
 
     /// Replaces each `role[?]` by one node of the role.
@@ -241,6 +330,54 @@ impl Scenario {
                 *target = format!("{role}[{one}]");
             }
         }
+    }
+}
+
+/// Which of a fault's sides is the one it strikes: the one with a node drawn at random, else its first.
+fn struck(item: &FaultItem) -> usize {
+    let parameters = item
+        .parameters()
+        .expect("validation saw to it that one kind is given");
+    let sides = parameters.targets();
+    let drawn = |side: &&Spanned<Names>| side.get_ref().0.iter().any(|t| t.ends_with(ANY));
+    (sides.iter().position(drawn)).unwrap_or(0)
+}
+
+/// The faults in force at one moment of the plan.
+#[derive(Default)]
+struct Sky {
+    active: Vec<Active>,
+    /// Over by plan, but no fault has waited for their end yet.
+    owed: Vec<String>,
+    /// The fault drawn last.
+    last: Option<String>,
+}
+
+struct Active {
+    name: String,
+    kind: &'static str,
+    nodes: BTreeSet<String>,
+    until: Duration,
+}
+
+impl Sky {
+    /// Takes out what was over by this moment.
+    fn clear(&mut self, moment: Duration) -> Vec<String> {
+        let over = self.active.extract_if(.., |fault| fault.until <= moment);
+        over.map(|fault| fault.name).collect()
+    }
+
+    /// No node is struck twice at a time, and the storm's own limits hold.
+    fn fits(&self, storm: &StormItem, kind: &str, nodes: &BTreeSet<String>) -> bool {
+        let together = |other: &str| {
+            (storm.never_together.iter())
+                .map(Spanned::get_ref)
+                .any(|[a, b]| (a == kind && b == other) || (a == other && b == kind))
+        };
+        let struck: usize = self.active.iter().map(|fault| fault.nodes.len()).sum();
+        let most = storm.nodes_at_once.as_ref().map(|most| *most.get_ref());
+        (self.active.iter()).all(|f| f.nodes.is_disjoint(nodes) && !together(f.kind))
+            && most.is_none_or(|most| struck + nodes.len() <= most)
     }
 }
 

@@ -134,11 +134,11 @@ pub(crate) async fn conduct(
 
 impl Conductor {
     /// Has the agents prepare the faults, so that each strikes at once when it is due. Those of a storm
-    /// come one after the other and are prepared as they come: there may be very many.
+    /// are prepared as they come: there may be very many.
     async fn prepare_faults(&mut self) {
         let scene = self.scene.clone();
         for (i, item) in scene.scenario.fault.iter().enumerate() {
-            if item.alone_after.is_some() {
+            if item.in_storm.is_some() {
                 continue;
             }
             match scene.prepare_fault(i).await {

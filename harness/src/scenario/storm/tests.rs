@@ -62,8 +62,11 @@ fn faults_follow_each_other_with_a_pause_and_end_within_the_storm() {
         let last = planned.last().unwrap();
         assert!(last.at.0 + last.length.0 <= scenario.storm[0].duration.0);
         assert_eq!(
-            expanded.fault[1].alone_after.as_deref(),
-            Some("weather-001")
+            expanded.fault[1].in_storm,
+            Some(InStorm {
+                begun: Some("weather-001".to_owned()),
+                ended: vec!["weather-001".to_owned()],
+            })
         );
     }
 }
@@ -83,6 +86,51 @@ fn kinds_come_by_weight_and_nodes_are_drawn() {
             "{node}"
         );
     }
+}
+
+#[test]
+fn faults_that_overlap_keep_the_storms_limits() {
+    let limits = "hold = \"9s\"\n at_once = 3\n nodes_at_once = 2\n never_together = [[\"kill\", \"pause\"]]";
+    let scenario = parse(&STORM.replace("hold = \"1s\"", limits)).unwrap();
+    let mut most = 0;
+    for seed in 0..200 {
+        let (expanded, planned) = scenario.expanded(seed, None);
+        for fault in &planned {
+            let during: Vec<_> = planned
+                .iter()
+                .filter(|f| f.at <= fault.at && fault.at.0 < f.at.0 + f.length.0)
+                .collect();
+            let nodes: BTreeSet<_> = during.iter().flat_map(|f| &f.targets).collect();
+            assert_eq!(nodes.len(), during.len(), "no node twice: {during:?}");
+            assert!(during.len() <= 2, "{during:?}");
+            assert!(during.iter().all(|f| f.kind == fault.kind), "{during:?}");
+            most = most.max(during.len());
+        }
+        // Each waits for the end of every fault that is over by the plan when it strikes.
+        let mut awaited = BTreeSet::new();
+        for (fault, item) in planned.iter().zip(&expanded.fault) {
+            awaited.extend(item.in_storm.clone().unwrap().ended);
+            let over = planned
+                .iter()
+                .filter(|f| f.at.0 + f.length.0 <= fault.at.0)
+                .map(|f| f.name.clone());
+            assert!(awaited.is_superset(&over.collect()), "{}", fault.name);
+        }
+    }
+    assert_eq!(most, 2, "some overlapped");
+}
+
+#[test]
+fn what_waits_for_a_storm_of_overlapping_faults_waits_for_all_that_can_be_in_force_last() {
+    let late = "\n[[action]]\nname = \"late\"\nrun = \"cutover\"\nwhen = { after = [\"writes\", \"weather\"] }\n";
+    let storm = STORM.replace("hold = \"1s\"", "hold = \"6s\"\n at_once = 2");
+    let (expanded, planned) = parse(&format!("{storm}{late}")).unwrap().expanded(1, None);
+    let after = expanded.action[0].when.get_ref().after.clone().unwrap();
+    let last: Vec<&str> = planned[planned.len() - 2..]
+        .iter()
+        .map(|f| f.name.as_str())
+        .collect();
+    assert_eq!(after.get_ref().0, ["writes", last[0], last[1]]);
 }
 
 #[test]
@@ -116,6 +164,12 @@ fn a_storm_that_cannot_be_is_refused_with_its_place() {
             "shorter than `every`",
         ),
         ("weight = 1", "weight = 0", "at least 1"),
+        ("hold = \"1s\"", "at_once = 0", "at least 1"),
+        (
+            "hold = \"1s\"",
+            "never_together = [[\"kill\", \"clock\"]]",
+            "no fault of this storm is a `clock`; expected two of `kill`, `pause`",
+        ),
         ("store[?]", "stroe[?]", "no role `stroe`"),
         ("kill = {", "reset = {", "unknown field `service`"),
         ("service = \"node\"", "service = \"nod\"", "no such service"),

@@ -26,7 +26,37 @@ impl Scenario {
     pub(super) fn validate_storms(&self, system: &System) -> Result<(), Problem> {
         for storm in &self.storm {
             let every = storm.every.get_ref();
-            if storm.hold >= *every {
+            let at_once = *storm.at_once.get_ref();
+            if at_once == 0
+                || storm
+                    .nodes_at_once
+                    .as_ref()
+                    .is_some_and(|n| *n.get_ref() == 0)
+            {
+                let message = "expected `at_once` and `nodes_at_once` of at least 1";
+                return Err(Problem::at(&storm.name, message));
+            }
+            for pair in &storm.never_together {
+                let known: Vec<&str> = (storm.fault.iter())
+                    .filter_map(|f| {
+                        f.item(storm.name.clone(), storm.when.clone())
+                            .parameters()
+                            .map(FaultParameters::kind)
+                    })
+                    .collect();
+                if let Some(unknown) = pair
+                    .get_ref()
+                    .iter()
+                    .find(|kind| !known.contains(&kind.as_str()))
+                {
+                    let message = format!(
+                        "no fault of this storm is a `{unknown}`; expected two of {}",
+                        list(known)
+                    );
+                    return Err(Problem::at(pair, message));
+                }
+            }
+            if at_once == 1 && storm.hold >= *every {
                 let message = format!(
                     "`every` ({every}) must be longer than `hold` ({}): one fault at a time, and time to recover",
                     storm.hold
