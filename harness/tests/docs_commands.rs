@@ -140,6 +140,8 @@ fn known_flags() -> BTreeSet<String> {
     let miroir = shakedown().with_file_name("miroir");
     let texts = [
         (shakedown(), "run"),
+        (shakedown(), "torture"),
+        (shakedown(), "track-record"),
         (shakedown(), "report"),
         (shakedown(), "check"),
         (shakedown(), "table loss"),

@@ -104,6 +104,7 @@ fn every_key_of_a_system_file_is_documented_and_no_other() {
         ("write_pause", "[write_pause]"),
         ("report", "[report]"),
         ("recommendation", "[[report.recommendation]]"),
+        ("torture", "[torture]"),
     ] {
         assert_documented::<System>("docs/adding_a_system.md", section, place);
     }

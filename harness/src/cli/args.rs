@@ -22,6 +22,9 @@ pub(super) enum Command {
     /// Run scenarios or a suite, check the history, and write the report
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Random faults on a system, without a scenario file
+    #[command(after_help = EXIT_CODES)]
+    Torture(TortureArgs),
     /// Write the report of a finished run again
     #[command(after_help = EXIT_CODES)]
     Report {
@@ -103,12 +106,52 @@ pub(super) struct RunArgs {
     #[arg(required = true)]
     pub(super) what: Vec<String>,
     #[command(flatten)]
+    /// How it is run.
+    pub(super) options: RunOptions,
+}
+
+/// Arguments of `torture`.
+#[derive(Debug, Args)]
+pub(super) struct TortureArgs {
+    /// The system
+    #[arg(long)]
+    pub(super) system: String,
+    /// Faults by the names in the system file, each with a weight if you like: `kill,partition=3` (default: all)
+    #[arg(long, value_name = "NAME[=WEIGHT],...", value_delimiter = ',', value_parser = parse_weighted)]
+    pub(super) faults: Vec<(String, u32)>,
+    /// One fault in each stretch of this length
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(super) interval: HumanDuration,
+    /// How long each fault lasts (default: two fifths of the interval)
+    #[arg(long, value_name = "DURATION")]
+    pub(super) hold: Option<HumanDuration>,
+    /// How many faults may be in force at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) at_once: u32,
+    /// How many nodes may be struck at a time (default: all)
+    #[arg(long, value_name = "F", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) nodes_at_once: Option<u32>,
+    /// Operations a second (default: as the system file says)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) rate: Option<u32>,
+    /// Write the scenario to this file, to keep or to change
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    #[command(flatten)]
+    /// How it is run.
+    pub(super) options: RunOptions,
+}
+
+/// How scenarios are run.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    #[command(flatten)]
     /// Where the nodes are.
     pub(super) nodes: NodeArgs,
     /// Everything random comes from this number; chosen at random and printed if not given
     #[arg(long)]
     pub(super) seed: Option<u64>,
-    /// Length of storms and of loads marked `soak`, e.g. `10m`, instead of what the scenario says
+    /// Length of storms and of loads marked `soak`, e.g. `10m`, instead of what the scenario says (torture: 1m)
     #[arg(long, value_name = "DURATION")]
     pub(super) time: Option<HumanDuration>,
     /// Run every scenario this often, each time with a seed of its own; losses are pooled
@@ -261,6 +304,14 @@ fn parse_binary(text: &str) -> Result<(String, PathBuf), String> {
         Ok((name.to_owned(), path))
     } else {
         Err(format!("{} is not a file", path.display()))
+    }
+}
+
+fn parse_weighted(text: &str) -> Result<(String, u32), String> {
+    let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
+    match weight.parse() {
+        Ok(weight @ 1..=1_000_000) if !name.is_empty() => Ok((name.to_owned(), weight)),
+        _ => Err("expected NAME or NAME=WEIGHT with a weight from 1 to 1000000".to_owned()),
     }
 }
 

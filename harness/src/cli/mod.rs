@@ -11,6 +11,7 @@ mod list;
 mod report;
 mod run;
 mod table;
+mod torture;
 mod track_record;
 
 use std::io::Write;
@@ -84,7 +85,8 @@ pub fn main() -> ExitCode {
         eprintln!("warning: {error}");
     }
     let ended = match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(&args),
+        Command::Torture(args) => torture::torture(args),
         Command::Report {
             run,
             to,

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use shakedown_workloads::stop::{Stopper, stop_pair};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::RunArgs;
+use super::args::{RunArgs, RunOptions};
 use super::exit::Exit;
 use super::ground::{Ground, own_cluster_name};
 use super::{Failure, say};
@@ -22,17 +22,27 @@ use crate::system::{NodeRef, System};
 const SAME_PRESS: Duration = Duration::from_millis(500);
 
 /// A scenario chosen on the command line; from a stored plan, its seed and settings come along.
-struct Chosen {
-    scenario: Scenario,
-    text: String,
-    stored: Option<Plan>,
-    /// What names it alone on a command line.
-    target: String,
+pub(super) struct Chosen {
+    pub(super) scenario: Scenario,
+    pub(super) text: String,
+    pub(super) stored: Option<Plan>,
+    /// The command and arguments that run it alone, without its seed.
+    pub(super) again: Vec<String>,
 }
 
-pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
     let (name, chosen) = choose(&catalogue, &args.what)?;
+    run_chosen(name, &chosen, &catalogue, &args.options)
+}
+
+/// Runs scenarios, or prints their plans if that is all that is wanted.
+pub(super) fn run_chosen(
+    name: String,
+    chosen: &[Chosen],
+    catalogue: &Catalogue,
+    args: &RunOptions,
+) -> Result<Exit, Failure> {
     let stored_seed = chosen
         .iter()
         .find_map(|c| c.stored.as_ref().map(|plan| plan.seed));
@@ -46,7 +56,7 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
         .max()
         .unwrap_or(0);
     if args.dry_run {
-        return dry_run(&args, &catalogue, &chosen, needed, seed);
+        return dry_run(args, catalogue, chosen, needed, seed);
     }
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;
     let (stopper, interrupt) = stop_pair();
@@ -54,7 +64,8 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     runtime.spawn(stop_on_signal(stopper));
     let ground = Ground::find(&args.nodes, needed)?;
     let nodes = run::node_refs(&ground.nodes, &ground.access).map_err(Failure::usage)?;
-    let items = items(&args, &catalogue, &chosen, &nodes, seed)?;
+    let items = items(args, catalogue, chosen, &nodes, seed)?;
+    say_storms(&items)?;
     let request = RunRequest {
         name,
         items,
@@ -104,17 +115,20 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
                 scenario,
                 text: plan.scenario_text.clone(),
                 stored: Some(plan),
-                target: name.clone(),
+                again: vec!["run".to_owned(), name.clone()],
             });
         } else {
             let selected = catalogue.select(name).map_err(Failure::usage)?;
             let from_file = name.ends_with(".toml");
             chosen.extend(selected.into_iter().map(|(scenario, text)| Chosen {
-                target: if from_file {
-                    name.clone()
-                } else {
-                    scenario.name.get_ref().clone()
-                },
+                again: vec![
+                    "run".to_owned(),
+                    if from_file {
+                        name.clone()
+                    } else {
+                        scenario.name.get_ref().clone()
+                    },
+                ],
                 scenario,
                 text,
                 stored: None,
@@ -133,7 +147,7 @@ fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>
 
 /// What is to run on these nodes: every scenario, as often as asked for, in turn.
 fn items(
-    args: &RunArgs,
+    args: &RunOptions,
     catalogue: &Catalogue,
     chosen: &[Chosen],
     nodes: &[NodeRef],
@@ -146,7 +160,7 @@ fn items(
             let repetition = (args.repeat > 1).then_some(number);
             let (scenario, plan) = plan(args, catalogue, chosen, nodes, seed)?;
             items.push(RunItem {
-                command: alone(args, &chosen.target, &plan),
+                command: alone(args, &chosen.again, &plan),
                 scenario,
                 plan,
                 repetition,
@@ -167,14 +181,10 @@ fn derived_seed(seed: u64, repetition: u32) -> u64 {
 }
 
 /// The command line that runs one scenario of many again, on a local cluster.
-fn alone(args: &RunArgs, target: &str, plan: &Plan) -> String {
-    let mut words = vec![
-        "shakedown".to_owned(),
-        "run".to_owned(),
-        target.to_owned(),
-        "--seed".to_owned(),
-        plan.seed.to_string(),
-    ];
+fn alone(args: &RunOptions, again: &[String], plan: &Plan) -> String {
+    let mut words = vec!["shakedown".to_owned()];
+    words.extend_from_slice(again);
+    words.extend(["--seed".to_owned(), plan.seed.to_string()]);
     if let Some(time) = args.time {
         words.extend(["--time".to_owned(), time.to_string()]);
     }
@@ -190,7 +200,7 @@ fn alone(args: &RunArgs, target: &str, plan: &Plan) -> String {
 
 /// A scenario's plan on these nodes.
 fn plan(
-    args: &RunArgs,
+    args: &RunOptions,
     catalogue: &Catalogue,
     chosen: &Chosen,
     nodes: &[NodeRef],
@@ -200,7 +210,7 @@ fn plan(
         scenario,
         text,
         stored,
-        target: _,
+        again: _,
     } = chosen;
     let system = system_of(catalogue, scenario)?;
     let time = args.time.or(stored.as_ref().and_then(|plan| plan.time));
@@ -227,9 +237,38 @@ fn system_of<'a>(catalogue: &'a Catalogue, scenario: &Scenario) -> Result<&'a Sy
         .ok_or_else(|| Failure::Usage(format!("no system `{name}`")))
 }
 
+/// Prints what storms will bring, before they do.
+fn say_storms(items: &[RunItem]) -> Result<(), Failure> {
+    for item in items.iter().filter(|item| !item.plan.storm.is_empty()) {
+        say(&storm_text(&item.plan))?;
+    }
+    Ok(())
+}
+
+/// The faults of a plan's storms, a line each.
+fn storm_text(plan: &Plan) -> String {
+    let lines = plan.storm.iter().map(|fault| {
+        format!(
+            "  {:>9} {:<12} {:<11} {} for {}\n",
+            format!("+{}", fault.at),
+            fault.name,
+            fault.kind,
+            fault.targets.join(" - "),
+            fault.length
+        )
+    });
+    format!(
+        "{}, seed {}: {} faults, times from the beginning of each storm\n{}",
+        plan.scenario,
+        plan.seed,
+        plan.storm.len(),
+        lines.collect::<String>()
+    )
+}
+
 /// Prints the plans; touches nothing.
 fn dry_run(
-    args: &RunArgs,
+    args: &RunOptions,
     catalogue: &Catalogue,
     chosen: &[Chosen],
     needed: usize,
@@ -245,6 +284,9 @@ fn dry_run(
             .collect(),
     };
     for item in items(args, catalogue, chosen, &nodes, seed)? {
+        if !item.plan.storm.is_empty() {
+            eprint!("{}", storm_text(&item.plan));
+        }
         let text = serde_json::to_string_pretty(&item.plan).map_err(Failure::harness)?;
         say(&format!("{text}\n"))?;
     }

@@ -5,6 +5,7 @@
 
 mod action;
 mod template;
+mod torture;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::scenario::{Names, ScenarioError, toml_at};
 
 pub use action::{ActionSpec, CommandSpec, CopySpec, Deed, GaugeSpec};
 pub use template::{NodeRef, TemplateContext, TemplateError};
+pub use torture::{Torture, TortureError, TortureSpec};
 
 /// The embedded system files.
 const EMBEDDED: &[(&str, &str)] = &[("miroir", include_str!("../../systems/miroir.toml"))];
@@ -65,6 +67,8 @@ pub struct System {
     pub healthy: Option<CommandSpec>,
     /// What reports say about it beside what was measured.
     pub report: Option<ReportSpec>,
+    /// What `shakedown torture` does to it.
+    pub torture: Option<TortureSpec>,
 }
 
 /// Prose for reports; what is measured is added to it.
