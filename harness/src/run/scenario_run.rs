@@ -184,6 +184,7 @@ impl ScenarioRun<'_> {
         .await;
         progress.phase("final read");
         let recovered = recover(&scene).await;
+        tokio::time::sleep(scene.scenario.settle.0).await;
         let write_pause = write_pause(&scene).await;
         match scene.checkpoint("final").await {
             Ok(taken) => conducted.checkpoints.push(taken),

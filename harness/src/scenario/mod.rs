@@ -60,6 +60,9 @@ pub struct Scenario {
     /// The whole scenario must end within this time.
     #[serde(default = "default_timeout")]
     pub timeout: HumanDuration,
+    /// Time between the system's recovery and the final read.
+    #[serde(default)]
+    pub settle: HumanDuration,
     /// Load stages.
     #[serde(default)]
     pub load: Vec<LoadItem>,

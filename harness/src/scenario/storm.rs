@@ -1,5 +1,7 @@
 //! Storms: random faults within limits, worked out from the seed before a run begins.
 
+mod sky;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 use xxhash_rust::xxh3::xxh3_64;
+
+use sky::{Active, Sky};
 
 use super::{
     ClockFault, DelayFault, DiskFullFault, FaultItem, InStorm, KillFault, Names, PartitionFault,
@@ -47,12 +51,22 @@ pub struct StormItem {
     /// Pairs of kinds that are never in force together.
     #[serde(default)]
     pub never_together: Vec<Spanned<[String; 2]>>,
+    /// At the beginning of each stretch instead of a random moment in it.
+    #[serde(default)]
+    pub regular: bool,
+    /// One after the other as they stand in the file, instead of at random by weight.
+    #[serde(default)]
+    pub in_turn: bool,
     /// What may strike.
     #[serde(default)]
     pub fault: Vec<StormFault>,
 }
 
 fn one_at_a_time() -> Spanned<usize> {
+    Spanned::new(0..0, 1)
+}
+
+fn once() -> Spanned<u32> {
     Spanned::new(0..0, 1)
 }
 
@@ -69,6 +83,7 @@ fn two_seconds() -> HumanDuration {
 #[serde(deny_unknown_fields)]
 pub struct StormFault {
     /// How often, against the others of the storm.
+    #[serde(default = "once")]
     pub weight: Spanned<u32>,
     /// As of a fault.
     pub partition: Option<PartitionFault>,
@@ -130,6 +145,18 @@ impl StormItem {
     pub(super) fn pause(&self) -> HumanDuration {
         let free = self.every.get_ref().0.saturating_sub(self.hold.0);
         HumanDuration((self.every.get_ref().0 / 4).min(free / 2))
+    }
+
+    fn by_weight(&self, rng: &mut ChaCha8Rng) -> &StormFault {
+        let weights = || self.fault.iter().map(|f| u64::from(*f.weight.get_ref()));
+        let mut drawn = rng.random_range(0..weights().sum());
+        let found = weights().position(|weight| {
+            let found = drawn < weight;
+            drawn = drawn.saturating_sub(weight);
+            found
+        });
+        let index = found.expect("a number below the sum of the weights falls into one of them");
+        &self.fault[index]
     }
 
     /// How far into its stretch a fault may strike.
@@ -227,12 +254,18 @@ impl Scenario {
         for number in 0..storm.duration.as_nanos() / storm.every.get_ref().as_nanos() {
             // Milliseconds, so that a plan reads well.
             let offset = Duration::from_millis(rng.random_range(0..=slack_ms));
+            let offset = if storm.regular {
+                Duration::ZERO
+            } else {
+                offset
+            };
             let at = every * u32::try_from(number).unwrap_or(u32::MAX) + offset;
             if at + storm.hold.0 > storm.duration.0 {
                 break;
             }
             let over = sky.clear(at.saturating_sub(storm.pause().0));
-            let Some((mut item, kind, nodes)) = self.draw_fitting(storm, &sky, &mut rng) else {
+            let Some((mut item, kind, nodes)) = self.draw_fitting(storm, number, &sky, &mut rng)
+            else {
                 sky.owed.extend(over);
                 continue;
             };
@@ -273,23 +306,19 @@ impl Scenario {
     fn draw_fitting(
         &self,
         storm: &StormItem,
+        number: u64,
         sky: &Sky,
         rng: &mut ChaCha8Rng,
     ) -> Option<(FaultItem, &'static str, BTreeSet<String>)> {
         if sky.active.len() >= *storm.at_once.get_ref() {
             return None;
         }
-        let total: u64 = (storm.fault.iter().map(|f| u64::from(*f.weight.get_ref()))).sum();
         for _ in 0..DRAWS {
-            let mut drawn = rng.random_range(0..total);
-            let fault = (storm.fault.iter()).find(|fault| {
-                let weight = u64::from(*fault.weight.get_ref());
-                let found = drawn < weight;
-                drawn = drawn.saturating_sub(weight);
-                found
-            });
-            let fault =
-                fault.expect("a number below the sum of the weights falls into one of them");
+            let fault = if storm.in_turn {
+                &storm.fault[usize::try_from(number).unwrap_or(0) % storm.fault.len()]
+            } else {
+                storm.by_weight(rng)
+            };
             let mut item = fault.item(storm.name.clone(), storm.when.clone());
             let side = struck(&item);
             for targets in item.targets_mut() {
@@ -341,44 +370,6 @@ fn struck(item: &FaultItem) -> usize {
     let sides = parameters.targets();
     let drawn = |side: &&Spanned<Names>| side.get_ref().0.iter().any(|t| t.ends_with(ANY));
     (sides.iter().position(drawn)).unwrap_or(0)
-}
-
-/// The faults in force at one moment of the plan.
-#[derive(Default)]
-struct Sky {
-    active: Vec<Active>,
-    /// Over by plan, but no fault has waited for their end yet.
-    owed: Vec<String>,
-    /// The fault drawn last.
-    last: Option<String>,
-}
-
-struct Active {
-    name: String,
-    kind: &'static str,
-    nodes: BTreeSet<String>,
-    until: Duration,
-}
-
-impl Sky {
-    /// Takes out what was over by this moment.
-    fn clear(&mut self, moment: Duration) -> Vec<String> {
-        let over = self.active.extract_if(.., |fault| fault.until <= moment);
-        over.map(|fault| fault.name).collect()
-    }
-
-    /// No node is struck twice at a time, and the storm's own limits hold.
-    fn fits(&self, storm: &StormItem, kind: &str, nodes: &BTreeSet<String>) -> bool {
-        let together = |other: &str| {
-            (storm.never_together.iter())
-                .map(Spanned::get_ref)
-                .any(|[a, b]| (a == kind && b == other) || (a == other && b == kind))
-        };
-        let struck: usize = self.active.iter().map(|fault| fault.nodes.len()).sum();
-        let most = storm.nodes_at_once.as_ref().map(|most| *most.get_ref());
-        (self.active.iter()).all(|f| f.nodes.is_disjoint(nodes) && !together(f.kind))
-            && most.is_none_or(|most| struck + nodes.len() <= most)
-    }
 }
 
 #[cfg(test)]

@@ -134,6 +134,19 @@ fn what_waits_for_a_storm_of_overlapping_faults_waits_for_all_that_can_be_in_for
 }
 
 #[test]
+fn a_regular_storm_in_turn_is_a_sequence() {
+    let storm = STORM.replace(
+        "hold = \"1s\"",
+        "hold = \"1s\"\n regular = true\n in_turn = true",
+    );
+    let (_, planned) = parse(&storm).unwrap().expanded(1, None);
+    for (number, fault) in planned.iter().enumerate() {
+        assert_eq!(fault.at.as_nanos(), number as u64 * 4_000_000_000);
+        assert_eq!(fault.kind, ["kill", "pause"][number % 2]);
+    }
+}
+
+#[test]
 fn what_waits_for_a_storm_waits_for_its_last_fault() {
     let late = "\n[[action]]\nname = \"late\"\nrun = \"cutover\"\nwhen = { after = \"weather\" }\n";
     let (expanded, _) = parse(&format!("{STORM}{late}")).unwrap().expanded(1, None);
