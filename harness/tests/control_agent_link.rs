@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use local_nodes::{cluster, remote};
 use shakedown::control::{AgentError, AgentLink, HelloReply, LinkOptions, Remote, SshRemote};
+use shakedown_nemesis::effects::Effects;
 use shakedown_nemesis::fault::NodeFault;
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{Notice, Reply, RequestBody, Service, ServiceState};
@@ -129,11 +130,16 @@ fn faults_on_disks_clocks_and_packets_work_on_a_local_node_and_leave_nothing_whe
             service: service.clone(),
             offset_ms: -5000,
         },
-        NodeFault::Delay {
+        NodeFault::Shape {
             from: vec!["10.255.255.1".parse().unwrap()],
+            clients: false,
             port: None,
-            delay_ms: 100,
-            jitter_ms: 10,
+            answers: false,
+            effects: Effects {
+                delay_ms: 100,
+                jitter_ms: 10,
+                ..Effects::default()
+            },
         },
         NodeFault::DiskFull {
             dir: dir.clone(),

@@ -74,6 +74,7 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
         ("pause", format!("{fault}[fault.pause]")),
         ("reset", format!("{fault}[fault.reset]")),
         ("delay", format!("{fault}[fault.delay]")),
+        ("shape", format!("{fault}[fault.shape]")),
         ("clock", format!("{fault}[fault.clock]")),
         ("power_loss", format!("{fault}[fault.power_loss]")),
         ("disk_full", format!("{fault}[fault.disk_full]")),

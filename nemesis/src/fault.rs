@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::effects::{Distribution, Effects};
+
 /// A fault as a scenario states it, with node names already resolved from roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -54,7 +56,7 @@ pub enum Fault {
         #[serde(default)]
         containing: Vec<String>,
     },
-    /// Packets between two sets of nodes are held back.
+    /// Packets between two sets of nodes are held back; see [`Fault::Shape`] for more that can happen to them.
     Delay {
         /// The nodes that send.
         from: Vec<String>,
@@ -65,10 +67,27 @@ pub enum Fault {
         port: Option<u16>,
         /// How long each packet is held, milliseconds, 1 to [`LONGEST_DELAY_MS`].
         delay_ms: u32,
-        /// Each packet is held up to this much longer or shorter, evenly spread, milliseconds; at most
-        /// the delay. Packets keep their order.
+        /// By how much that varies, milliseconds; at most the delay. Packets keep their order.
         #[serde(default)]
         jitter_ms: u32,
+        /// How it varies.
+        #[serde(default)]
+        distribution: Distribution,
+    },
+    /// A bad link between two sets of nodes.
+    Shape {
+        /// The nodes that send; [`CLIENTS`] stands for where the harness and its clients are.
+        from: Vec<String>,
+        /// The nodes that receive, where packets are caught.
+        to: Vec<String>,
+        /// The other direction, too.
+        #[serde(default)]
+        both: bool,
+        /// Only TCP and UDP packets for this port of `to` (and answers from it); all packets without it.
+        #[serde(default)]
+        port: Option<u16>,
+        /// What happens to the packets.
+        effects: Effects,
     },
     /// A service's processes see a wall clock that is off. The machine's clock is never touched.
     Clock {
@@ -99,6 +118,9 @@ pub enum Fault {
         leave_bytes: u64,
     },
 }
+
+/// Stands among nodes that send for the machine where the harness and its clients are.
+pub const CLIENTS: &str = "clients";
 
 /// The longest delay of a packet, milliseconds.
 pub const LONGEST_DELAY_MS: u32 = 10_000;
@@ -167,16 +189,20 @@ pub enum NodeFault {
         #[serde(default)]
         containing: Vec<String>,
     },
-    /// Hold packets that come in from these addresses, except management traffic.
-    Delay {
+    /// Have effects on packets that come in from these addresses, except management traffic.
+    Shape {
         /// Source addresses.
         from: Vec<IpAddr>,
+        /// The harness's addresses, too.
+        #[serde(default)]
+        clients: bool,
         /// Only TCP and UDP packets for this local port.
         port: Option<u16>,
-        /// How long, milliseconds.
-        delay_ms: u32,
-        /// Up to this much longer or shorter, milliseconds.
-        jitter_ms: u32,
+        /// The port is the sender's.
+        #[serde(default)]
+        answers: bool,
+        /// Which effects.
+        effects: Effects,
     },
     /// Shift the wall clock that a service's processes see.
     Clock {

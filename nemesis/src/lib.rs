@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod effects;
 pub mod fault;
 pub mod frame;
 pub mod outcome;

@@ -1,6 +1,7 @@
 //! From a fault on a cluster to orders for its nodes, a sentence for people, and the probes that
 //! show it from outside.
 
+mod link;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use thiserror::Error;
 
 pub use summary::summary;
 
-use crate::fault::{Fault, LONGEST_DELAY_MS, LONGEST_OFFSET_MS, NodeFault};
+use crate::effects::{Effects, EffectsError};
+use crate::fault::{CLIENTS, Fault, LONGEST_OFFSET_MS, NodeFault};
 
 /// The nodes of a cluster and the addresses they speak from.
 pub type Topology = BTreeMap<String, IpAddr>;
@@ -36,8 +38,8 @@ pub enum PlanError {
         /// Which of its sets.
         set: &'static str,
     },
-    /// A partition that cuts a node off from itself.
-    #[error("node `{0}` is on both sides of the partition")]
+    /// A node can't be cut off from itself.
+    #[error("node `{0}` is on both sides")]
     OnBothSides(String),
     /// Not a probability.
     #[error("probability {0} is not within 0 to 1")]
@@ -51,16 +53,12 @@ pub enum PlanError {
     /// Not a byte regex.
     #[error("`containing`: `{0}` is no regular expression: {1}")]
     Containing(String, String),
-    /// Packets held for no time, for too long, or for less than none.
-    #[error(
-        "a delay of {delay_ms} ms with a jitter of {jitter_ms} ms: the delay must be 1 to {LONGEST_DELAY_MS} ms, the jitter at most the delay"
-    )]
-    Delay {
-        /// As given.
-        delay_ms: u32,
-        /// As given.
-        jitter_ms: u32,
-    },
+    /// Effects on packets that can't be had.
+    #[error(transparent)]
+    Effects(#[from] EffectsError),
+    /// Answers to clients don't come in at any node.
+    #[error("what goes to `{CLIENTS}` comes in at no node; name them in `from`, without `both`")]
+    ToClients,
     /// A clock that isn't off, or off by more than anyone wants.
     #[error("an offset of {0} ms is 0 or more than {LONGEST_OFFSET_MS} ms either way")]
     Offset(i64),
@@ -149,7 +147,23 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
             port,
             delay_ms,
             jitter_ms,
-        } => delay(from, to, *port, *delay_ms, *jitter_ms, topology),
+            distribution,
+        } => {
+            let effects = Effects {
+                delay_ms: *delay_ms,
+                jitter_ms: *jitter_ms,
+                distribution: *distribution,
+                ..Effects::default()
+            };
+            link::shape("delay", (from, to, false), *port, effects, topology)
+        }
+        Fault::Shape {
+            from,
+            to,
+            both,
+            port,
+            effects,
+        } => link::shape("shape", (from, to, *both), *port, *effects, topology),
         Fault::Clock {
             nodes,
             service,
@@ -251,44 +265,6 @@ fn partition(
 fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().to_owned()
-}
-
-fn delay(
-    from: &[String],
-    to: &[String],
-    port: Option<u16>,
-    delay_ms: u32,
-    jitter_ms: u32,
-    topology: &Topology,
-) -> Result<Vec<(String, NodeFault)>, PlanError> {
-    if from.is_empty() {
-        return Err(PlanError::EmptySet {
-            fault: "delay",
-            set: "from",
-        });
-    }
-    if to.is_empty() {
-        return Err(PlanError::EmptySet {
-            fault: "delay",
-            set: "to",
-        });
-    }
-    if port == Some(0) {
-        return Err(PlanError::Port);
-    }
-    if !(1..=LONGEST_DELAY_MS).contains(&delay_ms) || jitter_ms > delay_ms {
-        return Err(PlanError::Delay {
-            delay_ms,
-            jitter_ms,
-        });
-    }
-    let sources = addresses(from, topology)?;
-    each(to, "delay", topology, |_| NodeFault::Delay {
-        from: sources.clone(),
-        port,
-        delay_ms,
-        jitter_ms,
-    })
 }
 
 fn each(

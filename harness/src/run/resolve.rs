@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use shakedown_nemesis::fault::Fault;
-use shakedown_workloads::duration::HumanDuration;
+use shakedown_nemesis::fault::{CLIENTS, Fault};
 use toml::Spanned;
 
-use crate::scenario::{FaultItem, FaultParameters, Names, Target, split_target};
+use crate::scenario::{FaultItem, FaultParameters, Names, Target, millis, split_target};
 use crate::system::NodeRef;
 
 /// Resolves a scenario's fault to node names.
@@ -21,6 +20,10 @@ pub(crate) fn resolve(
     let targets = |targets: &Spanned<Names>| -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for target in &targets.get_ref().0 {
+            if target == CLIENTS {
+                names.push(target.clone());
+                continue;
+            }
             let (role, which) = split_target(target);
             let members = &nodes[role];
             match which {
@@ -30,8 +33,6 @@ pub(crate) fn resolve(
         }
         names
     };
-    // Longer than the agents accept is refused by them, in words.
-    let millis = |length: HumanDuration| u32::try_from(length.0.as_millis()).unwrap_or(u32::MAX);
     match item
         .parameters()
         .expect("validation saw to it that one kind is given")
@@ -64,6 +65,14 @@ pub(crate) fn resolve(
             port: d.port,
             delay_ms: millis(*d.delay.get_ref()),
             jitter_ms: millis(d.jitter),
+            distribution: d.distribution,
+        },
+        FaultParameters::Shape(s) => Fault::Shape {
+            from: targets(&s.from),
+            to: targets(&s.to),
+            both: s.both,
+            port: s.port,
+            effects: s.effects(),
         },
         FaultParameters::Clock(c) => Fault::Clock {
             nodes: targets(&c.nodes),
@@ -93,6 +102,7 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::Pause { .. } => "pause",
         Fault::Reset { .. } => "reset",
         Fault::Delay { .. } => "delay",
+        Fault::Shape { .. } => "shape",
         Fault::Clock { .. } => "clock",
         Fault::PowerLoss { .. } => "power_loss",
         Fault::DiskFull { .. } => "disk_full",

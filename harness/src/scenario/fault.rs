@@ -1,11 +1,12 @@
 //! Faults of a scenario and their parameters.
 
 use serde::Deserialize;
+use shakedown_nemesis::effects::Distribution;
 use shakedown_nemesis::fault::KillSignal;
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::{Names, Trigger};
+use super::{Names, ShapeFault, Trigger};
 
 /// A fault.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +31,8 @@ pub struct FaultItem {
     pub reset: Option<ResetFault>,
     /// Packets are held back.
     pub delay: Option<DelayFault>,
+    /// A link is bad.
+    pub shape: Option<ShapeFault>,
     /// A service sees a wrong wall clock.
     pub clock: Option<ClockFault>,
     /// A node loses power: what it has not made durable is gone.
@@ -125,6 +128,9 @@ pub struct DelayFault {
     /// Held so much longer or shorter, at random.
     #[serde(default)]
     pub jitter: HumanDuration,
+    /// How that varies.
+    #[serde(default)]
+    pub distribution: Distribution,
 }
 
 /// Parameters of `clock`.
@@ -173,6 +179,8 @@ pub enum FaultParameters<'a> {
     Reset(&'a ResetFault),
     /// See [`DelayFault`].
     Delay(&'a DelayFault),
+    /// See [`ShapeFault`].
+    Shape(&'a ShapeFault),
     /// See [`ClockFault`].
     Clock(&'a ClockFault),
     /// See [`PowerLossFault`].
@@ -190,6 +198,7 @@ impl FaultItem {
             self.pause.as_ref().map(FaultParameters::Pause),
             self.reset.as_ref().map(FaultParameters::Reset),
             self.delay.as_ref().map(FaultParameters::Delay),
+            self.shape.as_ref().map(FaultParameters::Shape),
             self.clock.as_ref().map(FaultParameters::Clock),
             self.power_loss.as_ref().map(FaultParameters::PowerLoss),
             self.disk_full.as_ref().map(FaultParameters::DiskFull),
@@ -207,11 +216,13 @@ impl FaultItem {
         let partition = self.partition.iter_mut();
         let reset = self.reset.iter_mut();
         let delay = self.delay.iter_mut();
+        let shape = self.shape.iter_mut();
         (partition.flat_map(|p| [&mut p.from, &mut p.to]))
             .chain(self.kill.iter_mut().map(|k| &mut k.nodes))
             .chain(self.pause.iter_mut().map(|p| &mut p.nodes))
             .chain(reset.flat_map(|r| std::iter::once(&mut r.nodes).chain(r.from.as_mut())))
             .chain(delay.flat_map(|d| [&mut d.from, &mut d.to]))
+            .chain(shape.flat_map(|s| [&mut s.from, &mut s.to]))
             .chain(self.clock.iter_mut().map(|c| &mut c.nodes))
             .chain(self.power_loss.iter_mut().map(|p| &mut p.nodes))
             .chain(self.disk_full.iter_mut().map(|d| &mut d.nodes))
@@ -228,6 +239,7 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Pause(_) => "pause",
             FaultParameters::Reset(_) => "reset",
             FaultParameters::Delay(_) => "delay",
+            FaultParameters::Shape(_) => "shape",
             FaultParameters::Clock(_) => "clock",
             FaultParameters::PowerLoss(_) => "power_loss",
             FaultParameters::DiskFull(_) => "disk_full",
@@ -242,9 +254,18 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Pause(p) => vec![&p.nodes],
             FaultParameters::Reset(r) => std::iter::once(&r.nodes).chain(r.from.as_ref()).collect(),
             FaultParameters::Delay(d) => vec![&d.from, &d.to],
+            FaultParameters::Shape(s) => vec![&s.from, &s.to],
             FaultParameters::Clock(c) => vec![&c.nodes],
             FaultParameters::PowerLoss(p) => vec![&p.nodes],
             FaultParameters::DiskFull(d) => vec![&d.nodes],
+        }
+    }
+
+    /// Those it names whose packets come in at other nodes: `clients` may be among them.
+    pub(crate) fn senders(self) -> Option<&'a Spanned<Names>> {
+        match self {
+            FaultParameters::Shape(s) => Some(&s.from),
+            _ => None,
         }
     }
 

@@ -7,6 +7,7 @@ mod catalogue;
 mod fault;
 mod load;
 mod parse;
+mod shape;
 mod storm;
 mod trigger;
 mod validate;
@@ -27,6 +28,8 @@ pub use fault::{
 pub use load::LoadItem;
 pub use parse::ScenarioError;
 pub(crate) use parse::toml_at;
+pub use shape::ShapeFault;
+pub(crate) use shape::millis;
 pub use storm::{PlannedFault, StormFault, StormItem};
 pub use trigger::{Mark, Names, Trigger};
 pub(crate) use validate::{Problem, Target, list, split_target};

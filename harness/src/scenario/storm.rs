@@ -16,7 +16,7 @@ use sky::{Active, Sky};
 
 use super::{
     ClockFault, DelayFault, DiskFullFault, FaultItem, InStorm, KillFault, Names, PartitionFault,
-    PauseFault, PowerLossFault, ResetFault, Scenario, Trigger,
+    PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault, Trigger,
 };
 
 /// Set in the number of every storm's ChaCha stream, so that none is another actor's.
@@ -96,6 +96,8 @@ pub struct StormFault {
     /// As of a fault.
     pub delay: Option<DelayFault>,
     /// As of a fault.
+    pub shape: Option<ShapeFault>,
+    /// As of a fault.
     pub clock: Option<ClockFault>,
     /// As of a fault.
     pub power_loss: Option<PowerLossFault>,
@@ -132,6 +134,7 @@ impl StormFault {
             pause: self.pause.clone(),
             reset: self.reset.clone(),
             delay: self.delay.clone(),
+            shape: self.shape.clone(),
             clock: self.clock.clone(),
             power_loss: self.power_loss.clone(),
             disk_full: self.disk_full.clone(),

@@ -8,7 +8,7 @@ use super::inflict::{Order, Prepared, time_to_effect};
 use super::ledger::{Entry, UndoStep};
 use super::nft::{self, Loader};
 use super::queue::{self, Reader};
-use super::rules::{self, Table};
+use super::rules::{self, Concerned, Table};
 use super::state_dir::StateLock;
 use crate::fault::NodeFault;
 use crate::outcome::{NodeOutcome, Outcome};
@@ -38,8 +38,20 @@ fn table(order: Order<'_>) -> Option<Table> {
             !containing.is_empty(),
             order.management,
         )),
-        NodeFault::Delay { from, port, .. } => {
-            Some(rules::delay(&name, from, *port, order.management))
+        NodeFault::Shape {
+            from,
+            clients,
+            port,
+            answers,
+            ..
+        } => {
+            let concerned = Concerned {
+                from,
+                clients: *clients,
+                port: *port,
+                answers: *answers,
+            };
+            Some(rules::shape(&name, concerned, order.management))
         }
         _ => None,
     }

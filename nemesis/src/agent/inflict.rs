@@ -83,7 +83,7 @@ fn make_ready(
     order: Order<'_>,
 ) -> Result<(), AgentError> {
     match order.order {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Delay { .. } => {
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Shape { .. } => {
             filter::prepare_table(lock, prepared, order)?;
         }
         NodeFault::Kill {
@@ -126,7 +126,7 @@ pub(crate) fn strike(
         ready,
     } = prepared;
     let outcome = match entry.order.clone() {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Delay { .. } => {
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Shape { .. } => {
             filter::filter(&entry, ready, ordered)
         }
         NodeFault::Kill {

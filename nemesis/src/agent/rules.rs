@@ -16,11 +16,15 @@ pub(crate) const REJECTED: &str = "rejected";
 
 /// Comment of the rule that hands packets to the process that looks at them.
 pub(crate) const INSPECTED: &str = "inspected";
-/// Comment of the rule that hands packets to the process that holds them.
-pub(crate) const HELD: &str = "held";
+/// Comment of the rule that hands packets to the process that has effects on them.
+pub(crate) const SHAPED: &str = "shaped";
+/// Comment of the rule that lets the copies pass which that process sends.
+const COPIES: &str = "copies";
 
 /// Set in the mark of a packet whose payload matched, between two passes through the rules.
 pub(crate) const MATCH_BIT: u32 = 1 << 27;
+/// Set in the mark of a packet that is sent to the node itself as the copy of one that came.
+pub(crate) const COPY_BIT: u32 = 1 << 28;
 
 /// Shares are drawn out of this many.
 const DRAWS: u32 = 1_000_000;
@@ -53,30 +57,56 @@ pub(crate) fn drop_from(name: &str, peers: &[IpAddr], management: &Management) -
     table(name, &[chain])
 }
 
-/// Hands what comes in from `from` (to `port`, if one is named) to a queue, except management traffic.
-pub(crate) fn delay(
-    name: &str,
-    from: &[IpAddr],
-    port: Option<u16>,
-    management: &Management,
-) -> Table {
-    let mut held = Chain::new("held");
-    held.queue(HELD);
-    let mut input = Chain::input(management);
-    for peer in from {
-        let comment = format!("from {peer}");
-        let source = source(*peer);
-        match port {
-            None => input.rule(&format!("{source} goto held"), &comment),
-            Some(port) => {
-                for protocol in ["tcp", "udp"] {
-                    let rule = format!("{source} {protocol} dport {port} goto held");
-                    input.rule(&rule, &comment);
-                }
-            }
+/// Which packets from other machines a fault concerns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Concerned<'a> {
+    /// Those from these addresses.
+    pub(crate) from: &'a [IpAddr],
+    /// Those from where the harness is, too: its clients'.
+    pub(crate) clients: bool,
+    /// Only TCP and UDP packets for this port.
+    pub(crate) port: Option<u16>,
+    /// The port is that of the sender: answers.
+    pub(crate) answers: bool,
+}
+
+impl Concerned<'_> {
+    /// Where packets come from, each address once.
+    fn sources(&self, management: &Management) -> Vec<IpAddr> {
+        let clients = management.iter().map(|(address, _)| *address);
+        let mut all = self.from.to_vec();
+        all.extend(clients.filter(|_| self.clients));
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// What a rule says of the port, once for each protocol it is looked for in.
+    fn ports(&self) -> Vec<String> {
+        let side = if self.answers { "sport" } else { "dport" };
+        match self.port {
+            None => vec![String::new()],
+            Some(port) => ["tcp", "udp"]
+                .map(|protocol| format!(" {protocol} {side} {port}"))
+                .into(),
         }
     }
-    table(name, &[held, input])
+}
+
+/// Hands packets to a queue, except management traffic and copies of packets that were there before.
+pub(crate) fn shape(name: &str, concerned: Concerned<'_>, management: &Management) -> Table {
+    let mut shaped = Chain::new("shaped");
+    shaped.queue(SHAPED);
+    let mut input = Chain::input(management);
+    let copy = format!("meta mark & {COPY_BIT:#x} != 0 counter return");
+    input.rule(&copy, COPIES);
+    for peer in concerned.sources(management) {
+        for port in concerned.ports() {
+            let rule = format!("{}{port} goto shaped", source(peer));
+            input.rule(&rule, &format!("from {peer}"));
+        }
+    }
+    table(name, &[shaped, input])
 }
 
 /// Rejects a share of the data packets from `from` to `port` with a TCP reset; lets SYN, pure
@@ -286,11 +316,24 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_lets_management_pass_before_it_holds() {
-        let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
-        let table = delay("shakedown_r_f", &peers, Some(7700), &management());
-        assert_eq!(table.queue, Some(("held", HELD)));
+    fn packets_go_to_a_queue_once_and_management_never() {
+        let concerned = Concerned {
+            from: &["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+            clients: true,
+            port: Some(7700),
+            answers: false,
+        };
+        let table = shape("shakedown_r_f", concerned, &management());
+        assert_eq!(table.queue, Some(("shaped", SHAPED)));
         insta::assert_snapshot!(table.script);
+        let answers = Concerned {
+            clients: false,
+            answers: true,
+            ..concerned
+        };
+        let script = shape("t", answers, &management()).script;
+        assert!(script.contains("ip saddr 10.0.0.1 tcp sport 7700 goto shaped"));
+        assert!(!script.contains("10.0.0.254 tcp sport 7700"), "no clients");
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub(crate) fn kill_tree(leader: &ProcessId) -> Result<bool, AgentError> {
 }
 
 /// Looks every millisecond whether `done`; false if it wasn't within `patience`.
-pub(crate) fn wait_until(patience: Duration, done: impl Fn() -> bool) -> bool {
+pub(crate) fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
     let give_up = Instant::now() + patience;
     while !done() {
         if Instant::now() >= give_up {

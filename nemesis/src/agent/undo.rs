@@ -278,7 +278,7 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
         )],
     });
     match &entry.order {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Delay { .. } => {
+        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Shape { .. } => {
             filtered(entry, installed).map(|outcome| queue::last_look(entry, outcome))
         }
         NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
@@ -308,7 +308,7 @@ fn filtered(entry: &Entry, mut installed: NodeOutcome) -> Result<NodeOutcome, Ag
             continue;
         };
         if rule.comment.starts_with(rules::DROPPED)
-            || [rules::REJECTED, rules::HELD].contains(&rule.comment.as_str())
+            || [rules::REJECTED, rules::SHAPED].contains(&rule.comment.as_str())
         {
             hits += packets;
         }

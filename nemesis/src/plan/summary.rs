@@ -1,5 +1,6 @@
 //! A fault in a sentence, for people.
 
+use crate::effects::Effects;
 use crate::fault::Fault;
 
 /// One line that tells a person what the fault does.
@@ -59,21 +60,23 @@ pub fn summary(fault: &Fault) -> String {
             port,
             delay_ms,
             jitter_ms,
+            distribution,
         } => {
-            let targets: Vec<String> = match port {
-                Some(port) => to.iter().map(|node| format!("{node}:{port}")).collect(),
-                None => to.clone(),
+            let effects = Effects {
+                delay_ms: *delay_ms,
+                jitter_ms: *jitter_ms,
+                distribution: *distribution,
+                ..Effects::default()
             };
-            let jitter = match jitter_ms {
-                0 => String::new(),
-                jitter => format!(" ± {jitter} ms"),
-            };
-            format!(
-                "packets {} -> {} held for {delay_ms} ms{jitter}",
-                list(from),
-                list(&targets)
-            )
+            link(from, "->", to, *port, &effects)
         }
+        Fault::Shape {
+            from,
+            to,
+            both,
+            port,
+            effects,
+        } => link(from, if *both { "<->" } else { "->" }, to, *port, effects),
         Fault::Clock {
             nodes,
             service,
@@ -103,6 +106,21 @@ pub fn summary(fault: &Fault) -> String {
             list(nodes)
         ),
     }
+}
+
+fn link(
+    from: &[String],
+    arrow: &str,
+    to: &[String],
+    port: Option<u16>,
+    effects: &Effects,
+) -> String {
+    let targets: Vec<String> = match port {
+        Some(port) => to.iter().map(|node| format!("{node}:{port}")).collect(),
+        None => to.to_vec(),
+    };
+    let (from, to) = (list(from), list(&targets));
+    format!("packets {from} {arrow} {to} {}", effects.words())
 }
 
 fn list(names: &[String]) -> String {

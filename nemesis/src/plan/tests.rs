@@ -1,7 +1,8 @@
 //! Orders, probes and sentences of faults, and what cannot be compiled.
 
 use super::*;
-use crate::fault::KillSignal;
+use crate::effects::Distribution;
+use crate::fault::{KillSignal, LONGEST_DELAY_MS};
 
 fn cluster() -> Topology {
     (1..=4)
@@ -28,6 +29,20 @@ fn delay(delay_ms: u32, jitter_ms: u32) -> Fault {
         port: Some(7700),
         delay_ms,
         jitter_ms,
+        distribution: Distribution::Uniform,
+    }
+}
+
+fn lossy(from: &[&str], to: &[&str], both: bool) -> Fault {
+    Fault::Shape {
+        from: names(from),
+        to: names(to),
+        both,
+        port: Some(7700),
+        effects: Effects {
+            loss_percent: 2.0,
+            ..Effects::default()
+        },
     }
 }
 
@@ -143,6 +158,10 @@ fn senseless_faults_are_refused_with_the_reason() {
         delay(0, 0),
         delay(100, 101),
         delay(LONGEST_DELAY_MS + 1, 0),
+        lossy(&["n1"], &["n1"], true),
+        lossy(&["n1"], &[CLIENTS], false),
+        lossy(&[CLIENTS], &["n1"], true),
+        lossy(&[], &["n1"], false),
         clock(0),
         clock(i64::MIN),
         power_loss("data"),
@@ -155,16 +174,20 @@ fn senseless_faults_are_refused_with_the_reason() {
     insta::assert_snapshot!(refused.join("\n"), @r"
     unknown node `n9` (the cluster has n1, n2, n3, n4)
     `to` of partition is empty
-    node `n2` is on both sides of the partition
+    node `n2` is on both sides
     probability 1.5 is not within 0 to 1
     probability NaN is not within 0 to 1
     port 0 can't be listened on
     `nodes` of kill is empty
     service name `We b` is not [a-z0-9_-]{1,32}
     `containing`: `[` is no regular expression: error: unclosed character class
-    a delay of 0 ms with a jitter of 0 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
-    a delay of 100 ms with a jitter of 101 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
-    a delay of 10001 ms with a jitter of 0 ms: the delay must be 1 to 10000 ms, the jitter at most the delay
+    no effect is asked for
+    a delay of 100 ms with a jitter of 101 ms: the delay must be at most 10000 ms, the jitter at most the delay
+    a delay of 10001 ms with a jitter of 0 ms: the delay must be at most 10000 ms, the jitter at most the delay
+    node `n1` is on both sides
+    what goes to `clients` comes in at no node; name them in `from`, without `both`
+    what goes to `clients` comes in at no node; name them in `from`, without `both`
+    `from` of shape is empty
     an offset of 0 ms is 0 or more than 315360000000 ms either way
     an offset of -9223372036854775808 ms is 0 or more than 315360000000 ms either way
     `data` is not an absolute path without `..`
@@ -176,13 +199,39 @@ fn senseless_faults_are_refused_with_the_reason() {
 #[test]
 fn a_delay_is_ordered_where_packets_come_in() {
     let orders = compile(&delay(200, 20), &cluster()).unwrap();
-    let order = NodeFault::Delay {
+    let order = NodeFault::Shape {
         from: vec![IpAddr::from([10, 0, 0, 1])],
+        clients: false,
         port: Some(7700),
-        delay_ms: 200,
-        jitter_ms: 20,
+        answers: false,
+        effects: Effects {
+            delay_ms: 200,
+            jitter_ms: 20,
+            ..Effects::default()
+        },
     };
     assert_eq!(orders, [("n4".to_owned(), order)]);
+}
+
+#[test]
+fn a_bad_link_in_both_directions_concerns_requests_and_answers() {
+    let orders = compile(&lossy(&["n1", "n2"], &["n4"], true), &cluster()).unwrap();
+    let sides: Vec<_> = orders
+        .iter()
+        .map(|(node, order)| match order {
+            NodeFault::Shape { from, answers, .. } => (node.as_str(), from.len(), *answers),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sides, [("n1", 1, true), ("n2", 1, true), ("n4", 2, false)]);
+}
+
+#[test]
+fn clients_are_known_to_the_agents_alone() {
+    let orders = compile(&lossy(&[CLIENTS, "n1"], &["n4"], false), &cluster()).unwrap();
+    assert!(
+        matches!(&orders[0].1, NodeFault::Shape { from, clients: true, .. } if from.len() == 1)
+    );
 }
 
 #[test]
@@ -226,6 +275,7 @@ fn summaries_read_as_sentences() {
         &pause,
         &reset,
         &delay(200, 20),
+        &lossy(&["n1"], &["n4"], true),
         &clock(-5000),
         &power_loss("/data"),
         &full,
@@ -239,6 +289,7 @@ fn summaries_read_as_sentences() {
     web on n1 stopped with SIGSTOP
     each data packet n1 -> n4:7700 containing shard":5 reset with probability 0.02
     packets n1 -> n4:7700 held for 200 ms ± 20 ms
+    packets n1 <-> n4:7700 2 % lost
     wall clock of web on n1 set 5000 ms behind
     power cut off web and its disk /data on n1: data not synced is lost
     disk /data on n1 filled, 4096 bytes left

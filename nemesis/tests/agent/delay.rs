@@ -1,8 +1,10 @@
 //! Packets held back on their way.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use shakedown_nemesis::effects::Effects;
 use shakedown_nemesis::fault::NodeFault;
 use shakedown_nemesis::outcome::Outcome;
 
@@ -16,17 +18,26 @@ const PORT: u16 = 7700;
 const DELAY_MS: u32 = 400;
 
 fn delay(from: &Node, port: Option<u16>, jitter_ms: u32) -> NodeFault {
-    NodeFault::Delay {
-        from: vec![from.ip, from.ipv6],
+    hold(vec![from.ip, from.ipv6], port, DELAY_MS, jitter_ms)
+}
+
+fn hold(from: Vec<IpAddr>, port: Option<u16>, delay_ms: u32, jitter_ms: u32) -> NodeFault {
+    NodeFault::Shape {
+        from,
+        clients: false,
         port,
-        delay_ms: DELAY_MS,
-        jitter_ms,
+        answers: false,
+        effects: Effects {
+            delay_ms,
+            jitter_ms,
+            ..Effects::default()
+        },
     }
 }
 
 /// How long a request takes. Held are the first packet of the connection, the one that ends its
 /// opening and brings the request, and those that acknowledge; so two delays at the least.
-fn takes(client: &Node, server: std::net::IpAddr, port: u16) -> Duration {
+fn takes(client: &Node, server: IpAddr, port: u16) -> Duration {
     client.inside(|| {
         let begun = Instant::now();
         request(server, port, b"x").unwrap();
@@ -56,7 +67,7 @@ fn packets_are_held_as_long_as_the_fault_and_counted_with_how_long() {
         std::thread::sleep(2 * Duration::from_millis(DELAY_MS.into()));
         let ended = at_b.undo(fault);
         assert_eq!(ended.outcome, Outcome::Installed, "{ended:?}");
-        assert!(held(seen(&ended, "packets counted by rule `held`")) >= 3);
+        assert!(held(seen(&ended, "packets counted by rule `shaped`")) >= 3);
         let times = seen(&ended, "held until now");
         let shortest: f64 = times.split([' ', ',']).nth(3).unwrap().parse().unwrap();
         assert!(shortest >= DELAY_MS.into(), "{times}");
@@ -81,12 +92,7 @@ fn only_the_named_port_and_sender_are_held_up_and_management_never() {
     assert!(!is_delayed(takes(&a, b.ip, PORT + 1)));
     at_b.install("all", delay(&a, None, 0));
     assert!(!is_delayed(takes(&a, b.ip, 22)));
-    let other = NodeFault::Delay {
-        from: vec!["10.99.0.77".parse().unwrap()],
-        port: None,
-        delay_ms: DELAY_MS,
-        jitter_ms: 0,
-    };
+    let other = hold(vec!["10.99.0.77".parse().unwrap()], None, DELAY_MS, 0);
     for fault in ["port", "all"] {
         at_b.undo(fault);
     }
@@ -100,12 +106,7 @@ fn packets_held_when_the_fault_ends_go_on_their_way() {
     let (a, b) = pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     serve_echo(&b, b.ip, PORT);
-    let order = NodeFault::Delay {
-        from: vec![a.ip],
-        port: Some(PORT),
-        delay_ms: 10_000,
-        jitter_ms: 0,
-    };
+    let order = hold(vec![a.ip], Some(PORT), 10_000, 0);
     at_b.install("long", order);
     let took = std::thread::scope(|scope| {
         let client = scope.spawn(|| takes(&a, b.ip, PORT));

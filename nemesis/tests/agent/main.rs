@@ -17,6 +17,7 @@ mod partition;
 mod prepared;
 mod reset;
 mod service;
+mod shape;
 mod tenure;
 mod traffic;
 mod watch;

@@ -1,5 +1,6 @@
 //! Faults and storms: one kind each, on targets that exist, with numbers that make sense.
 
+use shakedown_nemesis::fault::CLIENTS;
 use toml::Spanned;
 
 use super::{Problem, Target, list, split_target};
@@ -7,7 +8,7 @@ use crate::scenario::storm::ANY;
 use crate::scenario::{FaultItem, FaultParameters, Names, Scenario};
 use crate::system::System;
 
-const KINDS: &str = "exactly one of `partition`, `kill`, `pause`, `reset`, `delay`, `clock`, `power_loss`, `disk_full`";
+const KINDS: &str = "exactly one of `partition`, `kill`, `pause`, `reset`, `delay`, `shape`, `clock`, `power_loss`, `disk_full`";
 
 impl Scenario {
     pub(super) fn validate_faults(&self, system: &System) -> Result<(), Problem> {
@@ -101,7 +102,7 @@ impl Scenario {
             return Err(Problem::at(place, format!("expected {KINDS}")));
         };
         for targets in parameters.targets() {
-            self.validate_targets(targets, in_storm)?;
+            self.validate_fault_targets(targets, parameters, in_storm)?;
         }
         validate_numbers(parameters)?;
         if let FaultParameters::PowerLoss(_) | FaultParameters::DiskFull(_) = parameters {
@@ -120,6 +121,31 @@ impl Scenario {
             list(names)
         );
         Err(Problem::at(service, message))
+    }
+
+    /// As other targets; `clients` may be among those whose packets a fault concerns.
+    fn validate_fault_targets(
+        &self,
+        targets: &Spanned<Names>,
+        parameters: FaultParameters<'_>,
+        in_storm: bool,
+    ) -> Result<(), Problem> {
+        let mut nodes = targets.clone();
+        nodes.get_mut().0.retain(|target| target != CLIENTS);
+        if nodes.get_ref().0.len() == targets.get_ref().0.len() {
+            return self.validate_targets(targets, in_storm);
+        }
+        let senders = parameters.senders();
+        if !senders.is_some_and(|senders| std::ptr::eq(senders, targets)) {
+            let message = format!(
+                "`{CLIENTS}` can be named only where packets come from, in `from` of `shape`"
+            );
+            return Err(Problem::at(targets, message));
+        }
+        if nodes.get_ref().0.is_empty() {
+            return Ok(());
+        }
+        self.validate_targets(&nodes, in_storm)
     }
 
     /// Targets are roles of this scenario, or one node of a role as `role[index]`.
@@ -210,6 +236,22 @@ fn validate_numbers(parameters: FaultParameters<'_>) -> Result<(), Problem> {
                     &delay.delay,
                     "expected a `jitter` not above the delay: packets cannot arrive before they are sent",
                 ));
+            }
+        }
+        FaultParameters::Shape(shape) => {
+            let effects = shape.effects().check();
+            let both_ways = shape.both && shape.from.get_ref().0.iter().any(|f| f == CLIENTS);
+            let problem = if both_ways {
+                Some(format!(
+                    "`both` can't be had with `{CLIENTS}`: what goes to them comes in at no node"
+                ))
+            } else if shape.port == Some(0) {
+                Some("expected a port of 1 to 65535".to_owned())
+            } else {
+                effects.err().map(|error| error.to_string())
+            };
+            if let Some(message) = problem {
+                return Err(Problem::at(&shape.to, message));
             }
         }
         FaultParameters::Clock(clock) if clock.offset_ms().is_none_or(|ms| ms == 0) => {

@@ -1,16 +1,20 @@
-//! Faults that look at packets or hold them: a process of its own reads a queue that rules fill.
+//! Faults that look at packets or have effects on them: a process of its own reads a queue that rules fill.
 //!
-//! Should it die, the rules let packets pass; it ends with the agent that started it, too. It is ended before its table is deleted: what it holds then
-//! goes on its way, where the kernel would drop it with the table.
+//! Should it die, the rules let packets pass; it ends with the agent that started it, too. It is ended before
+//! its table is deleted: what it holds then goes on its way, where the kernel would drop it with the table.
 
-mod held;
+mod copies;
+mod damage;
+mod headers;
 mod netlink;
 mod packets;
-mod payload;
 mod rule;
+mod shape;
+mod shaper;
+mod totals;
 mod worker;
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
@@ -23,9 +27,9 @@ use nix::sys::signal::Signal;
 
 pub use worker::queue_main;
 
-use self::held::Totals;
 use self::rule::Filler;
-use self::worker::Work;
+use self::totals::Totals;
+use self::worker::{TELL, Work};
 use super::durable;
 use super::error::AgentError;
 use super::evidence::evidence;
@@ -38,6 +42,9 @@ use crate::outcome::{NodeOutcome, Outcome};
 
 /// How long the process may take to let go of its packets.
 const END_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it may take to say what it did.
+const TELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A process that reads a queue no rule fills yet.
 #[derive(Debug)]
@@ -77,13 +84,8 @@ pub(crate) fn start(
         .map_err(AgentError::file("make", &directory))?;
     let totals = directory.join(format!("{run}.{fault}.json"));
     let work = match order {
-        NodeFault::Delay {
-            delay_ms,
-            jitter_ms,
-            ..
-        } => Work::Hold {
-            delay_ms: *delay_ms,
-            jitter_ms: *jitter_ms,
+        NodeFault::Shape { effects, .. } => Work::Shape {
+            effects: *effects,
             seed: xxhash_rust::xxh3::xxh3_64(format!("{run}.{fault}").as_bytes()),
             totals: totals.clone(),
         },
@@ -156,19 +158,12 @@ pub(crate) fn last_look(entry: &Entry, mut outcome: NodeOutcome) -> NodeOutcome 
         let UndoStep::EndQueue { process, totals } = step else {
             continue;
         };
-        let held: Option<Totals> = fs::read(totals)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if let Some(held) = held.filter(|held| held.packets > 0) {
-            let milliseconds = |us: u64| us as f64 / 1e3;
-            let seen = format!(
-                "{} packets, {:.3} to {:.3} ms, {:.3} ms on average",
-                held.packets,
-                milliseconds(held.shortest_us),
-                milliseconds(held.longest_us),
-                milliseconds(held.sum_us / held.packets)
-            );
-            outcome.evidence.push(evidence("held until now", seen));
+        if let NodeFault::Shape { effects, .. } = &entry.order {
+            let found = latest(process, totals).unwrap_or_default();
+            outcome.evidence.extend(found.evidence(effects));
+            if outcome.outcome == Outcome::Installed && !found.show(effects) {
+                outcome.outcome = Outcome::Skipped;
+            }
         }
         let what = format!("queue process {} before undo", process.pid);
         outcome.evidence.push(evidence(what, process.state_text()));
@@ -178,4 +173,19 @@ pub(crate) fn last_look(entry: &Entry, mut outcome: NodeOutcome) -> NodeOutcome 
         }
     }
     outcome
+}
+
+/// Has the process write its totals, and reads them; the last it wrote by itself if it doesn't answer.
+fn latest(process: &ProcessId, path: &Path) -> Option<Totals> {
+    let before = Totals::read(path);
+    let asked = before.map_or(0, |totals| totals.asked);
+    if process.signal(TELL).is_err() {
+        return before;
+    }
+    let mut latest = before;
+    wait_until(TELL_PATIENCE, || {
+        latest = Totals::read(path);
+        latest.is_some_and(|totals| totals.asked > asked) || !process.is_alive()
+    });
+    latest
 }

@@ -15,19 +15,26 @@ const CONFIGURE_COPY: u16 = 2;
 const CONFIGURE_LENGTH: u16 = 3;
 const CONFIGURE_MASK: u16 = 4;
 const CONFIGURE_FLAGS: u16 = 5;
-/// Let packets pass when the queue is full; hand over large packets as they are.
-const FLAGS: u32 = 1 | 4;
+/// Let packets pass when the queue is full.
+const FAIL_OPEN: u32 = 1;
+
+/// Hand over packets as they are which the kernel has put together from several.
+const WHOLE: u32 = 4;
 
 const PACKET_HEADER: u16 = 1;
 const VERDICT_HEADER: u16 = 2;
 const MARK: u16 = 3;
 const PAYLOAD: u16 = 10;
 
+const DROP: u32 = 0;
 const ACCEPT: u32 = 1;
 const REPEAT: u32 = 4;
 
 /// Packets that may be held at a time.
 const LONGEST_QUEUE: u32 = 65_536;
+
+/// Enough for the headers that state lengths.
+const HEAD_BYTES: u8 = 64;
 
 /// Numbers that are tried.
 const NUMBERS: std::ops::Range<u16> = 53_100..53_200;
@@ -37,6 +44,8 @@ const NUMBERS: std::ops::Range<u16> = 53_100..53_200;
 pub(crate) enum Copy {
     /// Its number only.
     Nothing,
+    /// Its headers.
+    Head,
     /// All of it.
     Everything,
 }
@@ -57,8 +66,9 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
-    /// Takes a number that nobody reads yet.
-    pub(crate) fn open(copy: Copy) -> io::Result<Self> {
+    /// Takes a number that nobody reads yet. The kernel puts packets of a TCP connection together and hands
+    /// them over `whole`, or else each as it was (and the checksum of each is computed).
+    pub(crate) fn open(copy: Copy, whole: bool) -> io::Result<Self> {
         let mut netfilter = Netfilter::connect()?;
         let mut refusal = io::Error::other("no number was tried");
         for number in NUMBERS {
@@ -75,14 +85,16 @@ impl Packets {
             // Range, big-endian, and mode.
             let copied = match copy {
                 Copy::Nothing => [0, 0, 0, 0, 1],
+                Copy::Head => [0, 0, 0, HEAD_BYTES, 2],
                 Copy::Everything => [0, 0, 0xff, 0xff, 2],
             };
             netfilter.ask(&request().put(CONFIGURE_COPY, &copied).bytes())?;
             let length = LONGEST_QUEUE.to_be_bytes();
             netfilter.ask(&request().put(CONFIGURE_LENGTH, &length).bytes())?;
+            let wanted = if whole { FAIL_OPEN | WHOLE } else { FAIL_OPEN };
             let flags = request()
-                .put(CONFIGURE_FLAGS, &FLAGS.to_be_bytes())
-                .put(CONFIGURE_MASK, &FLAGS.to_be_bytes());
+                .put(CONFIGURE_FLAGS, &wanted.to_be_bytes())
+                .put(CONFIGURE_MASK, &(FAIL_OPEN | WHOLE).to_be_bytes());
             netfilter.ask(&flags.bytes())?;
             return Ok(Self { netfilter, number });
         }
@@ -110,6 +122,17 @@ impl Packets {
     /// Lets a packet go on its way.
     pub(crate) fn accept(&self, packet: Packet) -> io::Result<()> {
         self.netfilter.send(&self.verdict(packet, ACCEPT).bytes())
+    }
+
+    /// Lets a packet go on its way with another content.
+    pub(crate) fn accept_as(&self, packet: Packet, bytes: &[u8]) -> io::Result<()> {
+        let verdict = self.verdict(packet, ACCEPT).put(PAYLOAD, bytes);
+        self.netfilter.send(&verdict.bytes())
+    }
+
+    /// Forgets a packet.
+    pub(crate) fn drop(&self, packet: Packet) -> io::Result<()> {
+        self.netfilter.send(&self.verdict(packet, DROP).bytes())
     }
 
     /// Sends a packet through the rules again, with these bits added to its mark.

@@ -1,11 +1,10 @@
 //! `shakedown-agent queue`: reads a queue of packets until SIGTERM comes or the agent ends, then lets go
 //! what it still holds.
 
-use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, Signal};
@@ -14,28 +13,30 @@ use nix::sys::time::TimeSpec;
 use regex::bytes::RegexSet;
 use serde::{Deserialize, Serialize};
 
-use super::held::Held;
-use super::packets::{Copy, Packet, Packets};
-use super::payload::tcp_payload;
+use super::headers::tcp_payload;
+use super::packets::{Copy, Packets};
+use super::shape::shape;
 use crate::agent::error::AgentError;
 use crate::agent::rules::MATCH_BIT;
+use crate::effects::Effects;
 
 /// How often totals are written, and how long the process waits at most.
-const TOTALS_EVERY: Duration = Duration::from_millis(100);
+pub(super) const TOTALS_EVERY: Duration = Duration::from_millis(100);
+
+/// Asks the process for its totals.
+pub(super) const TELL: Signal = Signal::SIGUSR1;
 
 /// What is to be done with the packets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub(crate) enum Work {
-    /// Hold each for a while.
-    Hold {
-        /// How long, milliseconds.
-        delay_ms: u32,
-        /// Up to this much more or less, milliseconds.
-        jitter_ms: u32,
+    /// Have effects on them.
+    Shape {
+        /// Which.
+        effects: Effects,
         /// Of the random numbers.
         seed: u64,
-        /// Where to keep account of what was held.
+        /// Where to keep account.
         totals: PathBuf,
     },
     /// Mark those whose TCP payload matches, and send them through the rules again.
@@ -59,63 +60,30 @@ fn run(work: &Work) -> io::Result<()> {
     let _ = nix::sys::prctl::set_name(c"shakedown-queue");
     // Fails only if this is the leader of a session already, which is what is wanted.
     let _ = nix::unistd::setsid();
-    let mut terminate = SigSet::empty();
-    terminate.add(Signal::SIGTERM);
-    terminate.thread_block()?;
-    let end = SignalFd::with_flags(&terminate, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(TELL);
+    signals.thread_block()?;
+    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     match work {
-        Work::Hold {
-            delay_ms,
-            jitter_ms,
+        Work::Shape {
+            effects,
             seed,
             totals,
-        } => {
-            let delay = Duration::from_millis((*delay_ms).into());
-            let jitter = Duration::from_millis((*jitter_ms).into());
-            hold(Held::new(delay, jitter, *seed), totals, &end)
-        }
+        } => shape(*effects, *seed, totals, &signals),
         Work::Match { patterns } => {
             let patterns = RegexSet::new(patterns).map_err(io::Error::other)?;
-            mark_matches(&patterns, &end)
+            mark_matches(&patterns, &signals)
         }
     }
 }
 
-fn hold(mut held: Held<Packet>, totals: &Path, end: &SignalFd) -> io::Result<()> {
-    let mut packets = Packets::open(Copy::Nothing)?;
-    say_ready(&packets)?;
-    let mut written = Instant::now();
-    loop {
-        let wait = held.next_due().map_or(TOTALS_EVERY, |due| {
-            due.saturating_duration_since(Instant::now())
-                .min(TOTALS_EVERY)
-        });
-        let ended = await_either(&packets, end, wait)?;
-        while packets.take(|packet, _| held.hold(packet, Instant::now()))? {}
-        while let Some(packet) = held.release(Instant::now()) {
-            packets.accept(packet)?;
-        }
-        if ended {
-            for packet in held.drain() {
-                packets.accept(packet)?;
-            }
-        }
-        if ended || written.elapsed() >= TOTALS_EVERY {
-            write_totals(totals, &held)?;
-            written = Instant::now();
-        }
-        if ended {
-            return Ok(());
-        }
-    }
-}
-
-fn mark_matches(patterns: &RegexSet, end: &SignalFd) -> io::Result<()> {
-    let mut packets = Packets::open(Copy::Everything)?;
+fn mark_matches(patterns: &RegexSet, signals: &SignalFd) -> io::Result<()> {
+    let mut packets = Packets::open(Copy::Everything, true)?;
     say_ready(&packets)?;
     let mut judged = Vec::new();
     loop {
-        let ended = await_either(&packets, end, TOTALS_EVERY)?;
+        let news = await_any(&packets, signals, TOTALS_EVERY)?;
         while packets.take(|packet, bytes| {
             let matches = tcp_payload(bytes).is_some_and(|payload| patterns.is_match(payload));
             judged.push((packet, matches));
@@ -128,35 +96,49 @@ fn mark_matches(patterns: &RegexSet, end: &SignalFd) -> io::Result<()> {
                 }
             }
         }
-        if ended {
+        if news == News::End {
             return Ok(());
         }
     }
 }
 
-/// Waits for packets, for the end (true), or for some time.
-fn await_either(packets: &Packets, end: &SignalFd, wait: Duration) -> io::Result<bool> {
+/// What was heard while waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// Packets, perhaps.
+    Nothing,
+    /// The agent wants to know totals.
+    Tell,
+    /// The work is over.
+    End,
+}
+
+/// Waits for packets, for a signal or the agent's end, or for some time.
+pub(super) fn await_any(packets: &Packets, signals: &SignalFd, wait: Duration) -> io::Result<News> {
     let agent = io::stdin();
     let mut ready = [
         PollFd::new(packets.as_fd(), PollFlags::POLLIN),
-        PollFd::new(end.as_fd(), PollFlags::POLLIN),
+        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         // The other end of this pipe is the agent's; only its closing is told.
         PollFd::new(agent.as_fd(), PollFlags::empty()),
     ];
     match ppoll(&mut ready, Some(TimeSpec::from_duration(wait)), None) {
-        Ok(_) | Err(nix::Error::EINTR) => Ok(ready[1..].iter().any(|fd| fd.any().unwrap_or(false))),
-        Err(error) => Err(error.into()),
+        Ok(_) | Err(nix::Error::EINTR) => {}
+        Err(error) => return Err(error.into()),
     }
+    if ready[2].any().unwrap_or(false) {
+        return Ok(News::End);
+    }
+    Ok(match signals.read_signal()? {
+        None => News::Nothing,
+        Some(signal) if signal.ssi_signo == TELL as u32 => News::Tell,
+        Some(_) => News::End,
+    })
 }
 
-fn say_ready(packets: &Packets) -> io::Result<()> {
+/// Prints the queue's number.
+pub(super) fn say_ready(packets: &Packets) -> io::Result<()> {
     let mut out = io::stdout();
     writeln!(out, "{}", packets.number)?;
     out.flush()
-}
-
-fn write_totals<P>(path: &Path, held: &Held<P>) -> io::Result<()> {
-    let unfinished = path.with_extension("tmp");
-    fs::write(&unfinished, serde_json::to_vec(&held.totals)?)?;
-    fs::rename(&unfinished, path)
 }
