@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use shakedown_nemesis::fault::CLIENTS;
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 use xxhash_rust::xxh3::xxh3_64;
@@ -365,14 +366,18 @@ impl Scenario {
     }
 }
 
-/// Which of a fault's sides is the one it strikes: the one with a node drawn at random, else its first.
+/// Which of a fault's sides is the one it strikes: the one with a node drawn at random, else the first with
+/// nodes at all.
 fn struck(item: &FaultItem) -> usize {
     let parameters = item
         .parameters()
         .expect("validation saw to it that one kind is given");
     let sides = parameters.targets();
     let drawn = |side: &&Spanned<Names>| side.get_ref().0.iter().any(|t| t.ends_with(ANY));
-    (sides.iter().position(drawn)).unwrap_or(0)
+    let nodes = |side: &&Spanned<Names>| side.get_ref().0.iter().any(|t| t != CLIENTS);
+    (sides.iter().position(drawn))
+        .or_else(|| sides.iter().position(nodes))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
