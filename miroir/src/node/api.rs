@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use super::apply::{Content, Op};
 use super::store::{META_EPOCH, META_INCARNATION, META_STAMP, Snapshot, Store, StoreError};
 use super::tasks::Tasks;
-use super::translate::{check_index, check_shard, fencing, refuse_stale, upserts, write_error};
+use super::translate::{
+    check_index, check_shard, fencing, packed, refuse_stale, upserts, write_error,
+};
 use super::writer::{Write, Writer};
 use super::{fingerprint, purge, read};
 use crate::metrics::{Levels, NodeMetrics};
@@ -61,6 +63,7 @@ pub(crate) fn routes(node: Node) -> Router {
             "/indexes/{index}/documents/{id}",
             get(get_one).delete(delete_one),
         )
+        .route("/indexes/{index}/_miroir/documents", post(replace_packed))
         .route("/indexes/{index}/_miroir/tombstones", get(tombstones))
         .route(
             "/indexes/{index}/_miroir/fingerprint",
@@ -161,6 +164,19 @@ async fn replace(
     let body = body?;
     let ops = upserts(&body, |document| Content::Whole(document.into()))?;
     node.write(index, ops, &headers, "documentAdditionOrUpdate", body.len())
+        .await
+}
+
+async fn replace_packed(
+    State(node): State<Node>,
+    Path(index): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let body = body?;
+    let bytes = body.len();
+    let ops = packed(body)?;
+    node.write(index, ops, &headers, "documentAdditionOrUpdate", bytes)
         .await
 }
 

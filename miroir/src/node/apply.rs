@@ -1,7 +1,8 @@
 //! What a write does to the tables: the highest stamp of a key wins, and deletes leave tombstones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use axum::body::Bytes;
 use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::changes::Log;
@@ -57,15 +58,17 @@ pub(crate) enum Content {
 /// A document ready to be stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Whole {
-    expires_ms: Option<u64>,
-    bytes: Vec<u8>,
+    /// As in the document.
+    pub(crate) expires_ms: Option<u64>,
+    /// The document in canonical form.
+    pub(crate) bytes: Bytes,
 }
 
 impl From<Document> for Whole {
     fn from(document: Document) -> Self {
         Whole {
             expires_ms: expires_of(&document),
-            bytes: canonical(document),
+            bytes: canonical(document).into(),
         }
     }
 }
@@ -100,7 +103,10 @@ pub(crate) struct Tables<'t> {
     log: Log<'t>,
     /// Changes of the request under way.
     changes: Vec<(u64, String, bool)>,
-    grown: HashMap<(String, u32), i64>,
+    /// By index and shard.
+    grown: BTreeMap<String, HashMap<u32, i64>>,
+    /// Lowest terms accepted that were looked up already, by index and shard.
+    terms: BTreeMap<String, HashMap<u32, u64>>,
     highest: u64,
 }
 
@@ -131,7 +137,8 @@ impl<'t> Tables<'t> {
             log: Log::open(txn, &meta, keep)?,
             meta,
             changes: Vec::new(),
-            grown: HashMap::new(),
+            grown: BTreeMap::new(),
+            terms: BTreeMap::new(),
             highest,
         })
     }
@@ -156,16 +163,20 @@ impl<'t> Tables<'t> {
         if let Some(refusal) = self.admit_epoch(fencing.epoch, fencing.incarnation)? {
             return Ok(Some(refusal));
         }
-        let mut last = None;
+        if !self.terms.contains_key(index) {
+            self.terms.insert(index.to_owned(), HashMap::new());
+        }
+        let known = self.terms.get_mut(index).expect("it was just inserted");
         for shard in ops.iter().filter_map(Op::shard) {
-            if last.replace(shard) == Some(shard) {
-                continue;
-            }
-            let current = self
-                .fences
-                .get((index, shard))
-                .map_err(redb_error)?
-                .map_or(0, |v| v.value());
+            let current = match known.get(&shard) {
+                Some(current) => *current,
+                None => {
+                    let current = self.fences.get((index, shard)).map_err(redb_error)?;
+                    let current = current.map_or(0, |v| v.value());
+                    known.insert(shard, current);
+                    current
+                }
+            };
             if term < current {
                 return Ok(Some(Refusal::StaleTerm { shard, current }));
             }
@@ -206,6 +217,9 @@ impl<'t> Tables<'t> {
             self.fences
                 .insert((index, shard), term)
                 .map_err(redb_error)?;
+            if let Some(known) = self.terms.get_mut(index) {
+                known.insert(shard, term);
+            }
         }
         Ok(())
     }
@@ -242,16 +256,18 @@ impl<'t> Tables<'t> {
         self.meta
             .insert(META_STAMP, self.highest)
             .map_err(redb_error)?;
-        for ((index, shard), delta) in self.grown.drain() {
-            let key = (index.as_str(), shard);
-            let count = self
-                .counts
-                .get(key)
-                .map_err(redb_error)?
-                .map_or(0, |v| v.value());
-            self.counts
-                .insert(key, count.saturating_add_signed(delta))
-                .map_err(redb_error)?;
+        for (index, shards) in std::mem::take(&mut self.grown) {
+            for (shard, delta) in shards {
+                let key = (index.as_str(), shard);
+                let count = self
+                    .counts
+                    .get(key)
+                    .map_err(redb_error)?
+                    .map_or(0, |v| v.value());
+                self.counts
+                    .insert(key, count.saturating_add_signed(delta))
+                    .map_err(redb_error)?;
+            }
         }
         Ok(())
     }
@@ -507,7 +523,11 @@ impl<'t> Tables<'t> {
     }
 
     fn grow(&mut self, index: &str, shard: u32, by: i64) {
-        *self.grown.entry((index.to_owned(), shard)).or_default() += by;
+        if !self.grown.contains_key(index) {
+            self.grown.insert(index.to_owned(), HashMap::new());
+        }
+        let shards = self.grown.get_mut(index).expect("it was just inserted");
+        *shards.entry(shard).or_default() += by;
     }
 }
 

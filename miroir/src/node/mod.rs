@@ -8,6 +8,8 @@ mod homes;
 mod purge;
 mod read;
 mod record;
+mod redo;
+mod redo_batch;
 mod store;
 mod tasks;
 mod translate;
@@ -68,8 +70,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.data)
         .with_context(|| format!("cannot make the data directory {}", args.data.display()))?;
     let path = args.data.join("node.redb");
+    let log = args.data.join("redo.log");
+    let log = redo::Redo::open(&log).with_context(|| format!("cannot open {}", log.display()))?;
+    let ready = |database: &redb::Database| writer::catch_up(database, &log, args.keep_changes);
     let store = Arc::new(
-        store::Store::open(&path, args.cache_bytes)
+        store::Store::open(&path, args.cache_bytes, ready)
             .with_context(|| format!("cannot open {}", path.display()))?,
     );
     let listener = serve::bind(args.listen).await?;
@@ -79,7 +84,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         queue_bytes: args.queue_bytes,
         keep_changes: args.keep_changes,
     };
-    let (writer, writing) = writer::start(Arc::clone(&store), limits, Arc::clone(&metrics))
+    let (writer, writing) = writer::start(Arc::clone(&store), log, limits, Arc::clone(&metrics))
         .context("cannot start the writer thread")?;
     let app = api::routes(api::Node {
         store,

@@ -25,7 +25,8 @@ pub(crate) struct Range<'a> {
     pub(crate) tombstones: bool,
 }
 
-/// Reads a page. Takes time proportional to offset and limit.
+/// Reads a page. Takes time proportional to the limit and to what is skipped in one shard: whole shards are skipped by
+/// their counts.
 pub(crate) fn page(snapshot: &Snapshot, index: &str, range: Range<'_>) -> Result<Page, StoreError> {
     let mut page = Page {
         results: Vec::new(),
@@ -37,16 +38,22 @@ pub(crate) fn page(snapshot: &Snapshot, index: &str, range: Range<'_>) -> Result
         tombstones: Vec::new(),
     };
     let records = snapshot.records()?;
+    let mut skip = range.offset;
     let start = match (range.shard, range.after) {
         (Some(shard), Some(after)) => Bound::Excluded((index, shard, after)),
-        (shard, _) => Bound::Included((index, shard.unwrap_or(0), "")),
+        (Some(shard), None) => Bound::Included((index, shard, "")),
+        (None, _) if range.tombstones => Bound::Included((index, 0, "")),
+        (None, _) => {
+            let (shard, left) = snapshot.skip_shards(index, skip)?;
+            skip = left;
+            Bound::Included((index, shard, ""))
+        }
     };
     let end = Bound::Excluded((
         index,
         range.shard.map_or(u32::MAX, |s| s.saturating_add(1)),
         "",
     ));
-    let mut skip = range.offset;
     let mut bytes = 0;
     let mut last = None;
     for row in records

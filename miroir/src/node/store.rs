@@ -67,6 +67,12 @@ pub(crate) enum StoreError {
     /// Stored bytes do not make sense.
     #[error("storage: the record of `{0}` is damaged")]
     Damaged(String),
+    /// The redo log could not be read or written.
+    #[error("storage: the redo log: {0}")]
+    Redo(#[from] std::io::Error),
+    /// A batch of the redo log does not make sense.
+    #[error("storage: batch {0} of the redo log is damaged")]
+    Batch(u64),
 }
 
 /// redb has one error type per call; all of them are one kind of trouble here.
@@ -82,16 +88,23 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens or makes the database, with all tables; at most `cache_bytes` of it are kept in memory.
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+    /// Opens or makes the database, with all tables; at most `cache_bytes` of it are kept in memory. `catch_up` brings
+    /// it to the end of the redo log before anybody reads it.
+    pub(crate) fn open(
+        path: &Path,
+        cache_bytes: usize,
+        catch_up: impl FnOnce(&Database) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let database = open(path, cache_bytes)?;
+        catch_up(&database)?;
         Ok(Store {
             path: path.to_owned(),
             cache_bytes,
-            database: RwLock::new(Some(open(path, cache_bytes)?)),
+            database: RwLock::new(Some(database)),
         })
     }
 
-    /// A consistent view of everything committed so far.
+    /// A consistent view of everything committed so far; all of it is on disk, in the database or in the redo log.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(StoreError::Closed)?;
@@ -100,15 +113,20 @@ impl Store {
         })
     }
 
-    /// Begins a write transaction.
+    /// Begins a write transaction. What it does outlasts a crash when it is in the redo log, or after a later commit
+    /// that is made to last.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(StoreError::Closed)?;
         database.begin_write().map_err(redb_error)
     }
 
-    /// Closes the database and opens it anew, as it was after the last commit that is on disk.
-    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
+    /// Closes the database and opens it anew, as it was after the last commit that is on disk; `catch_up` does the
+    /// rest.
+    pub(crate) fn reopen(
+        &self,
+        catch_up: impl FnOnce(&Database) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut database = self
             .database
             .write()
@@ -118,6 +136,7 @@ impl Store {
         loop {
             match open(&self.path, self.cache_bytes) {
                 Ok(opened) => {
+                    catch_up(&opened)?;
                     *database = Some(opened);
                     return Ok(());
                 }
@@ -222,6 +241,34 @@ impl Snapshot {
             total += row.map_err(redb_error)?.1.value();
         }
         Ok(total)
+    }
+}
+
+impl Snapshot {
+    /// The shard in which the live document with that number lies, in the order of shards and keys, and its number
+    /// there. Takes time proportional to the number of shards.
+    pub(crate) fn skip_shards(
+        &self,
+        index: &str,
+        number: usize,
+    ) -> Result<(u32, usize), StoreError> {
+        let counts = self.txn.open_table(COUNTS).map_err(redb_error)?;
+        let mut left = number;
+        let mut next = 0;
+        for row in counts
+            .range((index, 0)..=(index, u32::MAX))
+            .map_err(redb_error)?
+        {
+            let (key, count) = row.map_err(redb_error)?;
+            let shard = key.value().1;
+            let count = usize::try_from(count.value()).unwrap_or(usize::MAX);
+            if left < count {
+                return Ok((shard, left));
+            }
+            left -= count;
+            next = shard.saturating_add(1);
+        }
+        Ok((next, left))
     }
 }
 

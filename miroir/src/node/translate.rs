@@ -1,10 +1,12 @@
 //! From requests to operations, and from failures to answers.
 
+use axum::body::Bytes;
 use axum::http::HeaderMap;
 
-use super::apply::{Content, Op, Refusal, Upsert, is_stale};
+use super::apply::{Content, Op, Refusal, Upsert, Whole, is_stale};
 use super::store::{META_EPOCH, META_INCARNATION, NO_SHARD, Snapshot};
 use super::writer::{Fencing, WriteError};
+use crate::wire::batch::unpack;
 use crate::wire::document::{Document, SHARD, STAMP, document_id};
 use crate::wire::error::ApiError;
 use crate::wire::message::{EPOCH_HEADER, INCARNATION_HEADER, TERM_HEADER, parse_body};
@@ -18,6 +20,27 @@ pub(crate) fn upserts(
     documents
         .into_iter()
         .map(|document| upsert(document, &content).map(Op::Upsert))
+        .collect()
+}
+
+/// Documents as a router packs them.
+pub(crate) fn packed(body: Bytes) -> Result<Vec<Op>, ApiError> {
+    let documents = unpack(body).ok_or_else(|| {
+        ApiError::bad_request("malformed_payload", "the packed documents make no sense")
+    })?;
+    documents
+        .into_iter()
+        .map(|document| {
+            Ok(Op::Upsert(Upsert {
+                id: document.id,
+                shard: Some(check_shard(document.shard)?),
+                stamp: Some(document.stamp),
+                content: Content::Whole(Whole {
+                    expires_ms: document.expires_ms,
+                    bytes: document.bytes,
+                }),
+            }))
+        })
         .collect()
 }
 

@@ -1,4 +1,5 @@
-//! The one writer: drains a bounded queue of requests into a transaction, commits durably, then answers them all.
+//! The one writer: drains a bounded queue of requests into a transaction, syncs them to the redo log, commits, then
+//! answers them all. From time to time the database itself is synced, and the log begins again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,10 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use redb::Durability;
+use redb::{Database, Durability};
 use tokio::sync::oneshot;
 
 use super::apply::{Effect, Op, Refusal, Tables};
+use super::redo::{self, Redo};
+use super::redo_batch;
 use super::store::{META_SEQ, META_TASK, Store, StoreError, redb_error};
 use crate::log;
 use crate::metrics::NodeMetrics;
@@ -18,6 +21,13 @@ use crate::wire::message::{FenceRequest, Origin};
 
 /// Operations put into one transaction at most, so that none waits long for its neighbours.
 const MAX_OPS: usize = 8192;
+
+/// Bytes in the redo log after which the database is synced: bounds the time that opening takes after a crash, the
+/// log's file, and what the database keeps in memory.
+const MAX_LOGGED_BYTES: u64 = 32 << 20;
+
+/// Commits after which the database is synced.
+const MAX_LOGGED_COMMITS: u32 = 2048;
 
 /// Room that a commit leaves on the disk.
 const RESERVE_BYTES: u64 = 2 << 20;
@@ -72,7 +82,9 @@ pub(crate) enum WriteError {
     Storage(String),
 }
 
-enum Work {
+/// What the writer is asked.
+#[derive(Debug)]
+pub(crate) enum Work {
     Write(Write),
     Fence(FenceRequest),
 }
@@ -174,9 +186,10 @@ impl Writer {
     }
 }
 
-/// Starts the writer thread; it ends when the last [`Writer`] is dropped.
+/// Starts the writer thread; it ends when the last [`Writer`] is dropped. The store has caught up with the log.
 pub(crate) fn start(
     store: Arc<Store>,
+    log: Redo,
     limits: Limits,
     metrics: Arc<NodeMetrics>,
 ) -> std::io::Result<(Writer, JoinHandle<()>)> {
@@ -187,136 +200,233 @@ pub(crate) fn start(
         queue_bytes: limits.queue_bytes,
         metrics: Arc::clone(&metrics),
     };
+    let committer = Committer {
+        store,
+        log,
+        logged_commits: 0,
+        keep_changes: limits.keep_changes,
+        metrics,
+    };
     let thread = std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || run(&store, &receiver, limits.keep_changes, &metrics))?;
+        .spawn(move || committer.run(&receiver))?;
     Ok((writer, thread))
 }
 
-fn run(store: &Store, queue: &Receiver<Job>, keep_changes: u64, metrics: &NodeMetrics) {
-    while let Ok(first) = queue.recv() {
-        let mut ops = first.ops();
-        let mut jobs = vec![first];
-        while ops < MAX_OPS
-            && let Ok(job) = queue.try_recv()
-        {
-            ops += job.ops();
-            jobs.push(job);
-        }
-        let bytes = jobs.iter().map(|j| j.slot.bytes as u64).sum::<u64>();
-        let begun = Instant::now();
-        if has_room(store, bytes) {
-            let result = commit(store, jobs, keep_changes, metrics);
-            metrics.committed(begun.elapsed());
-            if let Err(error) = result {
-                recover(store, &error);
-            }
-        } else {
-            metrics.wrote("disk_full", jobs.len() as u64);
-            for job in jobs {
-                // The client may have gone.
-                let _ = job.reply.send(Err(WriteError::DiskFull));
-            }
-        }
-    }
-}
-
-/// Whether the disk has room for a commit of so many bytes, and for redb to move what they share pages with. Asked
-/// beforehand, since a commit that fails half-way leaves it open whether it was made.
-fn has_room(store: &Store, bytes: u64) -> bool {
-    store
-        .free_bytes()
-        .is_none_or(|free| free > RESERVE_BYTES + 4 * bytes)
-}
-
-/// After a failed commit: the database is opened anew, without what was not committed.
-fn recover(store: &Store, error: &StoreError) {
-    log::warn(&format!("a commit failed: {error}"));
-    match store.reopen() {
-        Ok(()) => log::event("reopened", &[]),
-        Err(error) => log::warn(&format!("the database cannot be opened again yet: {error}")),
-    }
-}
-
-fn commit(
-    store: &Store,
-    jobs: Vec<Job>,
+/// Applies what the redo log has and the database has not, and syncs the database.
+pub(crate) fn catch_up(
+    database: &Database,
+    log: &Redo,
     keep_changes: u64,
-    metrics: &NodeMetrics,
 ) -> Result<(), StoreError> {
-    let mut works = Vec::with_capacity(jobs.len());
-    let mut waiting = Vec::with_capacity(jobs.len());
-    for Job { work, reply, slot } in jobs {
-        works.push(work);
-        waiting.push((reply, slot));
-    }
-    let (results, failed) = match transact(store, works, keep_changes) {
-        Ok(results) => (results, None),
-        Err(error) => {
-            let message = error.to_string();
-            let failures = waiting.iter();
-            let failures = failures.map(|_| Err(WriteError::Storage(message.clone())));
-            (failures.collect(), Some(error))
-        }
-    };
-    for ((reply, _slot), result) in waiting.into_iter().zip(results) {
-        metrics.wrote(
-            match &result {
-                Ok(_) => "committed",
-                Err(WriteError::Refused(_)) => "fenced",
-                Err(_) => "failed",
-            },
-            1,
-        );
-        // The client may have gone; its write stays.
-        let _ = reply.send(result);
-    }
-    failed.map_or(Ok(()), Err)
-}
-
-fn transact(
-    store: &Store,
-    work: Vec<Work>,
-    keep_changes: u64,
-) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
-    let mut txn = store.begin_write()?;
-    txn.set_durability(durability()).map_err(redb_error)?;
-    let mut results = Vec::with_capacity(work.len());
+    let txn = database.begin_write().map_err(redb_error)?;
     {
         let mut tables = Tables::open(&txn, keep_changes)?;
-        let seq = tables.counter(META_SEQ)? + 1;
-        let mut task = tables.counter(META_TASK)?;
-        for work in work {
-            let result = match work {
-                Work::Write(write) => perform(&mut tables, write)?,
-                Work::Fence(fence) => raise(&mut tables, &fence)?,
-            };
-            let stamp = tables.highest_stamp();
-            results.push(
-                result
-                    .map(|(effects, documents)| Written {
-                        seq,
-                        task,
-                        stamp,
-                        effects,
-                        documents,
-                    })
-                    .map_err(WriteError::Refused),
-            );
-            task += 1;
+        for (number, batch) in log.read(tables.counter(META_SEQ)?)? {
+            let batch = redo_batch::read(batch).ok_or(StoreError::Batch(number))?;
+            perform_all(&mut tables, batch)?;
         }
-        tables.finish()?;
-        tables.meta.insert(META_SEQ, seq).map_err(redb_error)?;
-        tables.meta.insert(META_TASK, task).map_err(redb_error)?;
     }
-    txn.commit().map_err(redb_error)?;
-    Ok(results)
+    txn.commit().map_err(redb_error)
 }
 
-/// Answers are sent after the commit, and the commit is on disk by then.
+/// The writer's side of the queue.
+struct Committer {
+    store: Arc<Store>,
+    log: Redo,
+    /// Since the database was synced.
+    logged_commits: u32,
+    keep_changes: u64,
+    metrics: Arc<NodeMetrics>,
+}
+
+/// The results of a batch, in its order.
+type Results = Vec<Result<Written, WriteError>>;
+
+impl Committer {
+    fn run(mut self, queue: &Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            let mut ops = first.ops();
+            let mut jobs = vec![first];
+            while ops < MAX_OPS
+                && let Ok(job) = queue.try_recv()
+            {
+                ops += job.ops();
+                jobs.push(job);
+            }
+            let bytes = jobs.iter().map(|j| j.slot.bytes as u64).sum::<u64>();
+            let begun = Instant::now();
+            let result = match self.make_room(bytes) {
+                Ok(true) => self.commit(jobs),
+                Ok(false) => {
+                    self.metrics.wrote("disk_full", jobs.len() as u64);
+                    refuse(jobs, || WriteError::DiskFull);
+                    continue;
+                }
+                Err(error) => {
+                    self.metrics.wrote("failed", jobs.len() as u64);
+                    refuse(jobs, || WriteError::Storage(error.to_string()));
+                    Err(error)
+                }
+            };
+            self.metrics.committed(begun.elapsed());
+            if let Err(error) = result {
+                self.recover(&error);
+            }
+        }
+        // The next start is faster; without, it would catch up.
+        let _ = self.checkpoint();
+    }
+
+    /// Whether the disk has room for a commit of so many bytes, and for redb to move what they share pages with.
+    /// Asked beforehand, since a commit that fails half-way leaves it open whether it was made.
+    fn make_room(&mut self, bytes: u64) -> Result<bool, StoreError> {
+        if self.logged_commits > 0 && !self.has_room(self.log.bytes() + bytes) {
+            self.checkpoint()?;
+        }
+        Ok(self.has_room(bytes))
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        let free = self.store.free_bytes();
+        free.is_none_or(|free| free > RESERVE_BYTES + 4 * bytes)
+    }
+
+    /// Syncs the database; the log begins again.
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.store.begin_write()?.commit().map_err(redb_error)?;
+        self.log.rewind();
+        self.logged_commits = 0;
+        Ok(())
+    }
+
+    /// After a failure: the database is opened anew, without what was neither logged nor synced.
+    fn recover(&mut self, error: &StoreError) {
+        log::warn(&format!("a commit failed: {error}"));
+        let catch_up = |database: &Database| catch_up(database, &self.log, self.keep_changes);
+        match self.store.reopen(catch_up) {
+            Ok(()) => {
+                self.log.rewind();
+                self.logged_commits = 0;
+                log::event("reopened", &[]);
+            }
+            Err(error) => log::warn(&format!("the database cannot be opened again yet: {error}")),
+        }
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let mut works = Vec::with_capacity(jobs.len());
+        let mut waiting = Vec::with_capacity(jobs.len());
+        for Job { work, reply, slot } in jobs {
+            works.push(work);
+            waiting.push((reply, slot));
+        }
+        let (results, failed) = match self.transact(works) {
+            Ok(results) => (results, None),
+            Err(error) => {
+                let message = error.to_string();
+                let failures = waiting.iter();
+                let failures = failures.map(|_| Err(WriteError::Storage(message.clone())));
+                (failures.collect(), Some(error))
+            }
+        };
+        for ((reply, _slot), result) in waiting.into_iter().zip(results) {
+            self.metrics.wrote(
+                match &result {
+                    Ok(_) => "committed",
+                    Err(WriteError::Refused(_)) => "fenced",
+                    Err(_) => "failed",
+                },
+                1,
+            );
+            // The client may have gone; its write stays.
+            let _ = reply.send(result);
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if self.is_due() => self.checkpoint(),
+            None => Ok(()),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.log.bytes() >= MAX_LOGGED_BYTES || self.logged_commits >= MAX_LOGGED_COMMITS
+    }
+
+    /// Readers see a batch only when it is on disk: first it is logged, then committed.
+    fn transact(&mut self, batch: Vec<Work>) -> Result<Results, StoreError> {
+        let mut record = redo::record();
+        for work in &batch {
+            redo_batch::put(&mut record, work);
+        }
+        let mut txn = self.store.begin_write()?;
+        let (number, results) = {
+            let mut tables = Tables::open(&txn, self.keep_changes)?;
+            perform_all(&mut tables, batch)?
+        };
+        if is_logged() {
+            self.log.append(number, record)?;
+            self.logged_commits += 1;
+        }
+        txn.set_durability(durability()).map_err(redb_error)?;
+        txn.commit().map_err(redb_error)?;
+        Ok(results)
+    }
+}
+
+fn refuse(jobs: Vec<Job>, error: impl Fn() -> WriteError) {
+    for job in jobs {
+        // The client may have gone.
+        let _ = job.reply.send(Err(error()));
+    }
+}
+
+/// Carries out a batch; answers with its number and the results.
+fn perform_all(tables: &mut Tables<'_>, batch: Vec<Work>) -> Result<(u64, Results), StoreError> {
+    let seq = tables.counter(META_SEQ)? + 1;
+    let mut task = tables.counter(META_TASK)?;
+    let mut results = Vec::with_capacity(batch.len());
+    for work in batch {
+        let result = match work {
+            Work::Write(write) => perform(tables, write)?,
+            Work::Fence(fence) => raise(tables, &fence)?,
+        };
+        let stamp = tables.highest_stamp();
+        results.push(
+            result
+                .map(|(effects, documents)| Written {
+                    seq,
+                    task,
+                    stamp,
+                    effects,
+                    documents,
+                })
+                .map_err(WriteError::Refused),
+        );
+        task += 1;
+    }
+    tables.finish()?;
+    tables.meta.insert(META_SEQ, seq).map_err(redb_error)?;
+    tables.meta.insert(META_TASK, task).map_err(redb_error)?;
+    Ok((seq, results))
+}
+
+/// Answers are sent when the batch is in the redo log, and the log is on disk by then.
+#[cfg(not(feature = "planted-bugs"))]
+fn is_logged() -> bool {
+    true
+}
+
+/// The planted bug: what is acknowledged is not logged.
+#[cfg(feature = "planted-bugs")]
+fn is_logged() -> bool {
+    !crate::planted::planted(crate::planted::Bug::AckBeforeDurable)
+}
+
+/// The database is synced at checkpoints only.
 #[cfg(not(feature = "planted-bugs"))]
 fn durability() -> Durability {
-    Durability::Immediate
+    Durability::None
 }
 
 /// The planted bug: what is acknowledged reaches the disk once a second only.
@@ -325,8 +435,8 @@ fn durability() -> Durability {
     use std::sync::Mutex;
     use std::time::Duration;
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    if !crate::planted::planted(crate::planted::Bug::AckBeforeDurable) {
-        return Durability::Immediate;
+    if is_logged() {
+        return Durability::None;
     }
     let mut last = LAST
         .lock()

@@ -12,6 +12,7 @@ use super::identity::Identity;
 use super::meilisearch::Meilisearch;
 use super::operations::{MiroirNode, PeerError, Stamped, Writer};
 use crate::router::{KeyLocks, NodeKind};
+use crate::wire::batch::Batch;
 use crate::wire::message::{
     ChangeLog, Entries, EntriesRequest, EpochAnswer, FenceRequest, Fingerprint, Page, PageRequest,
     PurgeRequest, TaskSummary, Tombstone,
@@ -86,6 +87,19 @@ impl Peer {
                     .await
             }
             Node::Meilisearch(node) => node.write(index, method, body, want_documents).await,
+        }
+    }
+
+    /// Replaces documents. The caller holds the keys' locks.
+    pub(crate) async fn replace(
+        &self,
+        index: &str,
+        batch: &Batch,
+        writer: Writer,
+    ) -> Result<TaskSummary, PeerError> {
+        match &self.node {
+            Node::Miroir(node) => node.replace(index, batch.packed(), writer).await,
+            Node::Meilisearch(node) => node.write(index, Method::POST, batch.json(), false).await,
         }
     }
 

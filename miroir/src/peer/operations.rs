@@ -142,6 +142,18 @@ impl MiroirNode {
         .await
     }
 
+    /// Replaces packed documents.
+    pub(super) async fn replace(
+        &self,
+        index: &str,
+        packed: Bytes,
+        writer: Writer,
+    ) -> Result<TaskSummary, PeerError> {
+        let path = format!("/indexes/{index}/_miroir/documents");
+        self.request(Method::POST, &path, &writer.headers(), packed)
+            .await
+    }
+
     /// Deletes documents, leaving tombstones.
     pub(super) async fn bury(
         &self,

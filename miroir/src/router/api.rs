@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::read;
 use super::write::{Item, Kind, Written, write};
-use crate::wire::document::{Document, EXPIRES, document_id, internal_field, parse_id};
+use crate::wire::canonical::{Canonical, Raw, reserved};
+use crate::wire::document::parse_id;
 use crate::wire::error::{ApiError, DEGRADED_HEADER, Outcome};
 use crate::wire::message::{DeleteBatch, PageRequest, TaskSummary, parse_body};
 
@@ -118,7 +119,7 @@ async fn delete(
             .map(|v| {
                 Ok(Item {
                     id: parse_id(v)?,
-                    document: Document::new(),
+                    document: Canonical::default(),
                 })
             })
             .collect::<Result<Vec<_>, ApiError>>()
@@ -162,24 +163,13 @@ async fn fetch(
 
 fn documents(cluster: &Cluster, index: &str, body: Body) -> Result<Vec<Item>, ApiError> {
     check_index(cluster, index)?;
-    let documents: Vec<Document> = parse_body(&body?)?;
+    let body = body?;
+    let documents: Vec<Raw<'_>> = parse_body(&body)?;
     documents
         .into_iter()
-        .map(|document| match internal_field(&document) {
-            Some(field) => Err(reserved(field)),
-            None if !document
-                .get(EXPIRES)
-                .is_none_or(|v| v.is_null() || v.is_u64()) =>
-            {
-                Err(ApiError::bad_request(
-                    "invalid_document_fields",
-                    format!("`{EXPIRES}` is not a number of milliseconds since 1970"),
-                ))
-            }
-            None => Ok(Item {
-                id: document_id(&document)?,
-                document,
-            }),
+        .map(|document| {
+            let (id, document) = document.read()?;
+            Ok(Item { id, document })
         })
         .collect()
 }
@@ -224,15 +214,6 @@ fn check_index(cluster: &Cluster, index: &str) -> Result<(), ApiError> {
             format!("index `{index}` not found"),
         ))
     }
-}
-
-fn reserved(field: &str) -> ApiError {
-    ApiError::bad_request(
-        "reserved_field",
-        format!(
-            "`{field}` is reserved: fields that start with `_miroir_` are set by the router only"
-        ),
-    )
 }
 
 /// A write refused before anything was sent certainly has no effect.

@@ -114,7 +114,7 @@ impl Cluster {
         );
         state.update(|s| s.term += 1)?;
         let identity = Arc::new(Identity::new());
-        let locks = Arc::new(KeyLocks::new());
+        let locks = Arc::new(KeyLocks::default());
         let peers = Peers {
             by_name: RwLock::default(),
             timeout: config.node_timeout(),

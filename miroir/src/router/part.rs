@@ -5,29 +5,23 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::cluster::Cluster;
+use super::key_locks::KeyGuard;
 use super::table::{Class, Route};
 use super::underway::{Entry, Guard};
 use super::write::Kind;
 use crate::audit::DualWrite;
 use crate::peer::{Failure, Peer, Writer};
+use crate::wire::batch::{Batch, Stamped};
 use crate::wire::document::Document;
 use crate::wire::message::{Origin, TaskSummary, Tombstone};
 
 /// How long an acknowledged write waits for the other owners before it is answered as degraded.
 const STRAGGLERS: Duration = Duration::from_millis(100);
-
-/// One document, stamped.
-pub(crate) struct Stamped {
-    pub(crate) id: String,
-    pub(crate) shard: u32,
-    pub(crate) stamp: u64,
-    pub(crate) document: Document,
-}
 
 /// What one target said.
 type Answer = Result<TaskSummary, Failure>;
@@ -35,7 +29,7 @@ type Answer = Result<TaskSummary, Failure>;
 /// The documents of a write that go to the same nodes.
 pub(crate) struct Part {
     pub(crate) kind: Kind,
-    pub(crate) items: Vec<Stamped>,
+    pub(crate) batch: Batch,
     pub(crate) route: Arc<Route>,
     /// Number of the class that all items' shards are in.
     pub(crate) class: usize,
@@ -53,7 +47,7 @@ pub(crate) struct PartEnd {
 
 /// A write's place among those under way, its permit, and locks of its keys: dropped when every target of every part
 /// has settled.
-pub(crate) type Hold = Arc<(Guard, OwnedSemaphorePermit, Vec<OwnedMutexGuard<()>>)>;
+pub(crate) type Hold = Arc<(Guard, OwnedSemaphorePermit, Option<KeyGuard>)>;
 
 /// A node that a part goes to.
 struct Target {
@@ -71,13 +65,10 @@ impl Part {
     /// Sends to all targets; ends when the verdict is certain. What is still open then settles by itself.
     pub(crate) async fn send(self, cluster: &Arc<Cluster>, hold: Hold) -> PartEnd {
         let part = Arc::new(self);
-        let body = part.body();
         if let Some(owner) = part.class().sole_owner()
             && part.class().moving.is_none()
         {
-            let answer = part
-                .ask_owner(cluster, owner, &body, false, &hold.0.entry)
-                .await;
+            let answer = part.ask_owner(cluster, owner, false, &hold.0.entry).await;
             return end(
                 &part,
                 &[Target {
@@ -87,7 +78,7 @@ impl Part {
                 }],
             );
         }
-        let mut asking = Asking::begin(part, Arc::clone(cluster), body, hold);
+        let mut asking = Asking::begin(part, Arc::clone(cluster), hold);
         asking.until_decided().await;
         let end = end(&asking.part, &asking.targets);
         if asking.open.is_empty() && asking.merges_left.is_empty() {
@@ -98,25 +89,16 @@ impl Part {
         end
     }
 
-    fn body(&self) -> Bytes {
-        if self.kind == Kind::Delete {
-            return Bytes::new();
-        }
-        let documents: Vec<&Document> = self.items.iter().map(|i| &i.document).collect();
-        encode(&documents)
-    }
-
     /// One request to an owner. Writes to the same document go one after the other, so an owner that holds something
     /// newer was written to by a router with a faster clock: that must not pass for an acknowledgement.
     async fn ask_owner(
         &self,
         cluster: &Cluster,
         owner: &Peer,
-        body: &Bytes,
         want: bool,
         entry: &Entry,
     ) -> Answer {
-        let task = self.ask(cluster, owner, body, want, entry).await?;
+        let task = self.ask(cluster, owner, want, entry).await?;
         #[cfg(feature = "planted-bugs")]
         if crate::planted::planted(crate::planted::Bug::WallClock) {
             return Ok(task);
@@ -126,20 +108,13 @@ impl Part {
         }
         cluster.hlc.observe(task.stamp.unwrap_or(0));
         Err(Failure {
-            certain: task.ignored == self.items.len() as u64,
+            certain: task.ignored == self.batch.items.len() as u64,
             cause: "newer_version".to_owned(),
         })
     }
 
     /// One request to one node. It is given up when the write is marked failed.
-    async fn ask(
-        &self,
-        cluster: &Cluster,
-        peer: &Peer,
-        body: &Bytes,
-        want: bool,
-        entry: &Entry,
-    ) -> Answer {
+    async fn ask(&self, cluster: &Cluster, peer: &Peer, want: bool, entry: &Entry) -> Answer {
         let index = &cluster.config.index;
         let writer = Writer {
             term: self.route.term,
@@ -152,13 +127,10 @@ impl Part {
                     peer.erase(index, self.tombstones(), writer).await
                 }
                 Kind::Delete => peer.bury(index, self.tombstones(), writer).await,
-                Kind::Replace => {
-                    peer.write(index, Method::POST, body.clone(), writer, want)
-                        .await
-                }
+                Kind::Replace => peer.replace(index, &self.batch, writer).await,
                 Kind::Merge => {
-                    peer.write(index, Method::PUT, body.clone(), writer, want)
-                        .await
+                    let body = self.batch.json();
+                    peer.write(index, Method::PUT, body, writer, want).await
                 }
             };
             answer.map_err(|e| e.failure())
@@ -175,7 +147,7 @@ impl Part {
             stamp: item.stamp,
             shard: Some(item.shard),
         };
-        self.items.iter().map(buried).collect()
+        self.batch.items.iter().map(buried).collect()
     }
 
     /// The planted bug: deletes during the dual write go to OLD only, and leave no tombstone there.
@@ -198,7 +170,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn begin(part: Arc<Part>, cluster: Arc<Cluster>, body: Bytes, hold: Hold) -> Self {
+    fn begin(part: Arc<Part>, cluster: Arc<Cluster>, hold: Hold) -> Self {
         let class = part.class();
         let owners = class
             .groups
@@ -238,22 +210,22 @@ impl Asking {
             if is_new && sequential {
                 asking.merges_left.push(n);
             } else {
-                asking.ask(n, body.clone(), sequential);
+                asking.ask(n, sequential);
             }
         }
         asking
     }
 
-    fn ask(&mut self, n: usize, body: Bytes, want: bool) {
+    fn ask(&mut self, n: usize, want: bool) {
         let (part, cluster) = (Arc::clone(&self.part), Arc::clone(&self.cluster));
         let is_new = self.targets[n].group.is_none();
         let (peer, hold) = (Arc::clone(&self.targets[n].peer), Arc::clone(&self.hold));
         self.open.spawn(async move {
             let entry = &hold.0.entry;
             let answer = if is_new {
-                part.ask(&cluster, &peer, &body, want, entry).await
+                part.ask(&cluster, &peer, want, entry).await
             } else {
-                part.ask_owner(&cluster, &peer, &body, want, entry).await
+                part.ask_owner(&cluster, &peer, want, entry).await
             };
             (n, answer)
         });
@@ -345,8 +317,13 @@ impl Asking {
         let new_ok = of(true).all(ok);
         #[cfg(feature = "planted-bugs")]
         if !new_ok {
-            self.cluster
-                .remember_failed(self.part.items.iter().map(|i| (i.shard, i.id.clone())));
+            self.cluster.remember_failed(
+                self.part
+                    .batch
+                    .items
+                    .iter()
+                    .map(|i| (i.shard, i.id.clone())),
+            );
         }
         if !self.cluster.audit.is_on() {
             return;
@@ -355,7 +332,7 @@ impl Asking {
         let (old_failure, new_failure) = (failure(false), failure(true));
         let first = of(false).find_map(|t| t.answer.as_ref()?.as_ref().ok());
         let old_ok = acknowledged(self.part.class(), &self.targets);
-        for (n, item) in self.part.items.iter().enumerate() {
+        for (n, item) in self.part.batch.items.iter().enumerate() {
             self.cluster.audit.dual_write(&DualWrite {
                 migration: moving.migration,
                 id: item.id.clone(),

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::cluster::Cluster;
-use super::part::{Hold, Part, PartEnd, Stamped};
+use super::key_locks::KeyGuard;
+use super::part::{Hold, Part, PartEnd};
 use super::read;
 use super::table::{Admission, Route};
 use super::underway::{About, Entry, Guard};
 use crate::routing::shard_of;
-use crate::wire::document::{Document, SHARD, STAMP, is_expired};
+use crate::wire::batch::{Batch, Stamped};
+use crate::wire::canonical::Canonical;
+use crate::wire::document::{Document, is_expired};
 use crate::wire::error::{ApiError, Outcome};
 use crate::wire::stamp::millis_of;
 
@@ -35,7 +37,7 @@ pub(crate) enum Kind {
 pub(crate) struct Item {
     pub(crate) id: String,
     /// Empty for deletes.
-    pub(crate) document: Document,
+    pub(crate) document: Canonical,
 }
 
 /// A write that was acknowledged.
@@ -84,32 +86,37 @@ async fn perform(
         classes
             .entry(route.class_of(shard))
             .or_default()
-            .push(stamp(item, shard, last));
+            .push(Stamped {
+                id: item.id,
+                shard,
+                stamp: last,
+                document: item.document,
+            });
     }
     let mut parts = Vec::with_capacity(classes.len());
-    for (class, items) in classes {
-        let mut part = Part {
-            kind,
-            items,
-            route: Arc::clone(&route),
-            class,
-        };
+    for (class, mut items) in classes {
+        let mut sent_as = kind;
         // Owners that merged by themselves could differ for ever after one of them missed a merge.
         if kind == Kind::Merge && route.class(class).sole_owner().is_none() {
-            part.items = merged(&cluster, &route, class, part.items)
+            items = merged(&cluster, &route, class, items)
                 .await
                 .map_err(|e| e.with_outcome(Outcome::None))?;
-            part.kind = Kind::Replace;
+            sent_as = Kind::Replace;
         }
-        parts.push(part);
+        parts.push(Part {
+            kind: sent_as,
+            batch: Batch::new(items),
+            route: Arc::clone(&route),
+            class,
+        });
     }
     let entry = Arc::clone(&guard.entry);
     // A target that does not compare stamps must not be sent the next write of a key before it has settled this one.
     let unordered = parts.iter().any(|p| !route.class(p.class).keeps_order());
     let (held, locks) = if unordered {
-        (locks, Vec::new())
+        (Some(locks), None)
     } else {
-        (Vec::new(), locks)
+        (None, Some(locks))
     };
     // Held until every target of every part has settled.
     let hold = Arc::new((guard, permit, held));
@@ -142,9 +149,9 @@ async fn merged(
         let mut whole = before
             .filter(|d| !is_expired(d, millis_of(item.stamp)))
             .unwrap_or_default();
-        whole.extend(item.document);
-        known.insert(item.id.clone(), whole.clone());
-        item.document = whole;
+        whole.extend(item.document.document());
+        item.document = whole.clone().into();
+        known.insert(item.id.clone(), whole);
         item
     };
     Ok(items.into_iter().map(merge).collect())
@@ -168,7 +175,7 @@ async fn send_all(parts: Vec<Part>, cluster: &Arc<Cluster>, hold: Hold) -> Vec<P
     ends
 }
 
-type Admitted = (Vec<tokio::sync::OwnedMutexGuard<()>>, Arc<Route>, Guard);
+type Admitted = (KeyGuard, Arc<Route>, Guard);
 
 /// Waits for earlier writes of the same documents, and for a cutover of their shards to pass.
 async fn admit(
@@ -223,18 +230,6 @@ impl Kind {
             Kind::Merge => "merge",
             Kind::Delete => "delete",
         }
-    }
-}
-
-fn stamp(item: Item, shard: u32, stamp: u64) -> Stamped {
-    let Item { id, mut document } = item;
-    document.insert(SHARD.to_owned(), Value::from(shard));
-    document.insert(STAMP.to_owned(), Value::from(stamp));
-    Stamped {
-        id,
-        shard,
-        stamp,
-        document,
     }
 }
 

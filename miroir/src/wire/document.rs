@@ -50,14 +50,6 @@ pub(crate) fn parse_id(value: &Value) -> Result<String, IdError> {
     if well_formed { Ok(id) } else { Err(invalid()) }
 }
 
-/// The name of the first field that only Miroir may set, if there is one.
-pub(crate) fn internal_field(document: &Document) -> Option<&str> {
-    document
-        .keys()
-        .map(String::as_str)
-        .find(|name| name.starts_with(INTERNAL_PREFIX) && *name != EXPIRES)
-}
-
 /// Removes all fields that clients must not see.
 pub(crate) fn strip_internal(document: &mut Document) {
     document.retain(|name, _| !name.starts_with(INTERNAL_PREFIX));
@@ -130,9 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn internal_fields_are_found_and_stripped() {
+    fn internal_fields_are_stripped() {
         let mut d = doc(json!({"id": 1, "_miroir_shard": 3, "_mirror": 1}));
-        assert_eq!(internal_field(&d), Some("_miroir_shard"));
         strip_internal(&mut d);
         assert_eq!(d, doc(json!({"id": 1, "_mirror": 1})));
     }

@@ -1,6 +1,5 @@
 //! Requests and answers of the node API that both sides must agree on.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -55,7 +54,7 @@ impl Origin {
 }
 
 /// Parses a JSON body, with Meilisearch's error for malformed ones.
-pub(crate) fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body)
         .map_err(|e| ApiError::bad_request("malformed_payload", format!("malformed payload: {e}")))
 }
