@@ -278,18 +278,25 @@ impl Committer {
         let _ = self.checkpoint();
     }
 
-    /// Whether the disk has room for a commit of so many bytes, and for redb to move what they share pages with.
-    /// Asked beforehand, since a commit that fails half-way leaves it open whether it was made.
+    /// Whether the disk has room for a commit of so many bytes, for redb to move what they share pages with, and for
+    /// the database to be synced afterwards. Asked beforehand, since a commit that fails half-way leaves it open
+    /// whether it was made.
     fn make_room(&mut self, bytes: u64) -> Result<bool, StoreError> {
-        if self.logged_commits > 0 && !self.has_room(self.log.bytes() + bytes) {
-            self.checkpoint()?;
+        let logged = self.log.bytes();
+        if self.has_room(16 * logged + 4 * bytes) {
+            return Ok(true);
         }
-        Ok(self.has_room(bytes))
+        // Somebody else may have filled the disk: then reads go on with what is in memory.
+        if self.logged_commits == 0 || !self.has_room(4 * logged) {
+            return Ok(false);
+        }
+        self.checkpoint()?;
+        Ok(self.has_room(4 * bytes))
     }
 
     fn has_room(&self, bytes: u64) -> bool {
         let free = self.store.free_bytes();
-        free.is_none_or(|free| free > RESERVE_BYTES + 4 * bytes)
+        free.is_none_or(|free| free > RESERVE_BYTES + bytes)
     }
 
     /// Syncs the database; the log begins again.
