@@ -12,6 +12,7 @@ mod error;
 pub mod history;
 pub mod import;
 mod incomplete_beta;
+pub mod isolation;
 pub mod linearizability;
 pub mod loss;
 pub mod rate;

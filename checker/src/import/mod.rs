@@ -10,6 +10,8 @@ pub mod jepsen;
 mod names;
 pub mod operations;
 pub mod porcupine;
+mod scan;
+pub mod transactions;
 mod value;
 
 pub use error::ImportError;

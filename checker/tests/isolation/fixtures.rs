@@ -1,0 +1,135 @@
+//! Histories with Elle's verdicts. They are not part of the repository: the tests look for them in the
+//! folder that `SHAKEDOWN_HISTORIES` names, or beside the repository, and say so if they are not there.
+
+use std::path::{Path, PathBuf};
+
+use shakedown_checker::import::edn::Reader;
+use shakedown_checker::import::{Value, transactions};
+use shakedown_checker::isolation::{Anomaly, Model, Options, Report, Verdict, WrittenTwice, check};
+
+use crate::elle::{Expected, Verdict3, options};
+
+/// A folder of the data; `None`, said aloud, if it is not there.
+fn folder(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("SHAKEDOWN_HISTORIES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories"),
+        PathBuf::from,
+    );
+    let folder = root.join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no {} (set SHAKEDOWN_HISTORIES)", folder.display());
+    None
+}
+
+fn judge(text: &str, options: &Options) -> Result<Report, WrittenTwice> {
+    let workload = transactions::workload_of(text).unwrap_or_default();
+    let imported = transactions::read(text, workload).expect("a history");
+    check(&imported.history, workload, &imported.names, options)
+}
+
+fn values(text: &str) -> Vec<Value> {
+    let mut reader = Reader::new(text);
+    std::iter::from_fn(|| reader.value().expect("EDN")).collect()
+}
+
+/// What the report says in Elle's terms, without what Elle does not look for.
+fn in_elles_terms(report: &Report, options: &Options) -> Expected {
+    let process = |anomaly: &Anomaly| anomaly.name().ends_with("-process");
+    let realtime = options.form() == shakedown_checker::isolation::Form::Realtime;
+    let reported = report.forbidden.iter().filter(|anomaly| {
+        // Elle looks for the order of processes or for real time, not for both.
+        **anomaly != Anomaly::GarbageRead && !(realtime && process(anomaly))
+    });
+    Expected {
+        verdict: match report.verdict {
+            Verdict::Valid => Verdict3::Valid,
+            Verdict::Invalid => Verdict3::Invalid,
+            Verdict::Unknown => Verdict3::Unknown,
+        },
+        anomalies: reported.map(|anomaly| anomaly.name().to_owned()).collect(),
+    }
+}
+
+#[test]
+fn every_unit_test_of_elle_has_its_verdict_and_anomalies() {
+    let Some(folder) = folder("elle") else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder.join("unit-tests.edn")).expect("the file");
+    let mut wrong = Vec::new();
+    let mut judged = 0;
+    for case in values(&text) {
+        let number = case.get("n").expect("a number");
+        let (Some(history), Some(opts)) = (case.get("history"), case.get("opts")) else {
+            panic!("a case without history: {number}");
+        };
+        // Elle's own test replaces its order of versions by one that it is told; and refuses integers of
+        // several Java types.
+        if opts.get("transaction-order").is_some() || case.get("throws").is_some() {
+            continue;
+        }
+        let options = options(opts);
+        let report = judge(&history.to_string(), &options).expect("unique values");
+        let expected = Expected::of(case.get("result").expect("a result"));
+        let found = in_elles_terms(&report, &options);
+        if found != expected {
+            wrong.push(format!("{number}: {found:?}, not {expected:?}"));
+        }
+        judged += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(judged, 38);
+}
+
+#[test]
+fn elles_small_files_have_their_verdict() {
+    let Some(folder) = folder("elle") else {
+        return;
+    };
+    let verdicts = std::fs::read_to_string(folder.join("verdicts.edn")).expect("the file");
+    let mut wrong = Vec::new();
+    for case in values(&verdicts) {
+        let Some(Value::Text(file)) = case.get("file") else {
+            panic!("a case without file");
+        };
+        let opts = case.get("opts").expect("options");
+        let text = std::fs::read_to_string(folder.join(&**file)).expect("the file");
+        let options = options(opts);
+        let found = in_elles_terms(&judge(&text, &options).expect("unique values"), &options);
+        let expected = Expected::of(&case);
+        if found != expected {
+            wrong.push(format!("{file} {opts}: {found:?}, not {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn read_uncommitted_is_violated_by_whatever_violates_elles_weakest_model() {
+    let Some(folder) = folder("elle") else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder.join("unit-tests.edn")).expect("the file");
+    let mut compared = 0;
+    for case in values(&text) {
+        let not = case.get("result").and_then(|result| result.get("not"));
+        let (Some(not), Some(opts)) = (not, case.get("opts")) else {
+            continue;
+        };
+        if opts.get("transaction-order").is_some() {
+            continue;
+        }
+        let history = case.get("history").expect("a history").to_string();
+        let report = judge(&history, &options(opts)).expect("unique values");
+        for model in not.items().expect("a set") {
+            let name = model.name().expect("a name");
+            let model = Model::named(name).unwrap_or_else(|| panic!("no model {name}"));
+            let number = case.get("n").expect("a number");
+            assert!(report.violated().contains(model), "{number}: {model} holds");
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}

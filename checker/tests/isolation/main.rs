@@ -1,0 +1,4 @@
+//! The isolation checker from outside.
+
+mod elle;
+mod fixtures;
