@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod availability;
+pub mod catalogue;
 mod check;
 pub mod difference;
 mod error;
@@ -17,6 +18,7 @@ pub mod linearizability;
 pub mod loss;
 pub mod rate;
 pub mod summary;
+pub mod verdict;
 pub mod windows;
 
 pub use check::{UNTIL_KEY, check_dir};

@@ -3,6 +3,7 @@
 //! [`results`] is the type every report is rendered from, [`results_file`] its form on disk.
 //! [`markdown`], [`html`], [`plot`], [`junit`], [`loss_table`], [`release_notes`] and [`console`] each render it
 //! one way; [`render`] puts them all into a run directory. [`compare`] sets two runs side by side.
+//! [`outcome`] shows what came of checking a single history.
 #![forbid(unsafe_code)]
 
 mod claims;
@@ -19,6 +20,7 @@ pub mod junit;
 pub mod loss_table;
 pub mod markdown;
 mod narrative;
+pub mod outcome;
 pub mod picture;
 pub mod plot;
 mod pool;

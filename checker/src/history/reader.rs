@@ -30,7 +30,16 @@ impl HistoryReader {
         let first = later
             .pop()
             .ok_or_else(|| HistoryError::Empty(dir.to_owned()))?;
-        let segment = open_segment(&first)?;
+        Self::begin(&first, later)
+    }
+
+    /// Opens one segment as a history of its own.
+    pub fn open_segment(path: &Path) -> Result<Self, HistoryError> {
+        Self::begin(path, Vec::new())
+    }
+
+    fn begin(first: &Path, later: Vec<PathBuf>) -> Result<Self, HistoryError> {
+        let segment = open_segment(first)?;
         let mut metadata: BTreeMap<_, _> = segment
             .schema()
             .map(|schema| schema.metadata().clone().into_iter().collect())

@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     pub fn item(&mut self, close: char) -> Result<Option<Value>, ImportError> {
         self.skip(0)?;
         match self.peek() {
-            None => Err(self.error(format!("the file ends before {close:?}"))),
+            None => Err(self.cut_off(format!("the file ends before {close:?}"))),
             Some(byte) if char::from(byte) == close => {
                 self.at += 1;
                 Ok(None)
@@ -69,6 +69,10 @@ impl<'a> Reader<'a> {
 
     fn error(&self, reason: impl Into<String>) -> ImportError {
         ImportError::new(self.line, reason)
+    }
+
+    fn cut_off(&self, reason: impl Into<String>) -> ImportError {
+        ImportError::cut_off(self.line, reason)
     }
 
     fn peek(&self) -> Option<u8> {
@@ -103,7 +107,7 @@ impl<'a> Reader<'a> {
         }
         self.skip(depth)?;
         let Some(byte) = self.peek() else {
-            return Err(self.error("the file ends in the middle of a value"));
+            return Err(self.cut_off("the file ends in the middle of a value"));
         };
         match byte {
             b'(' => Ok(Value::List(self.sequence(1, b')', depth)?)),
@@ -136,7 +140,7 @@ impl<'a> Reader<'a> {
                     return Ok(items);
                 }
                 None => {
-                    return Err(self.error(format!(
+                    return Err(self.cut_off(format!(
                         "the file ends before {:?}, begun in line {begun}",
                         char::from(close)
                     )));
@@ -169,7 +173,7 @@ impl<'a> Reader<'a> {
             self.line += rest[..plain].matches('\n').count() as u64;
             self.at += plain;
             match self.peek() {
-                None => return Err(self.error("the file ends in the middle of a text")),
+                None => return Err(self.cut_off("the file ends in the middle of a text")),
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(Value::Text(content.into_boxed_str()));
@@ -198,6 +202,7 @@ impl<'a> Reader<'a> {
                 code.map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
                     .ok_or_else(|| self.error("\\u without four hexadecimal digits"))?
             }
+            None => return Err(self.cut_off("the file ends in the middle of a text")),
             _ => return Err(self.error("an unknown escape in a text")),
         })
     }
@@ -206,7 +211,7 @@ impl<'a> Reader<'a> {
         self.at += 1;
         let rest = &self.text[self.at..];
         let Some(first) = rest.chars().next() else {
-            return Err(self.error("the file ends in the middle of a character"));
+            return Err(self.cut_off("the file ends in the middle of a character"));
         };
         let after = &rest[first.len_utf8()..];
         let length = first.len_utf8() + after.find(is_delimiter).unwrap_or(after.len());
@@ -239,7 +244,10 @@ impl<'a> Reader<'a> {
         self.at += 1;
         let word = self.word();
         if word.is_empty() {
-            return Err(self.error("# without a tag"));
+            return Err(match self.peek() {
+                None => self.cut_off("the file ends in the middle of a value"),
+                Some(_) => self.error("# without a tag"),
+            });
         }
         // Records are printed with a tag and a map: #jepsen.history.Op{...}.
         let value = self.one(depth + 1)?;

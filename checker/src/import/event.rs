@@ -7,10 +7,12 @@ use super::value::Value;
 /// An invocation or completion by a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its line, from 1.
+    /// Its line, from 1; in Arrow files its number.
     pub line: u64,
     /// The client; `None` for anybody else, such as the nemesis.
     pub process: Option<i64>,
+    /// Which operation it belongs to, in formats that say; in others, a process has one at a time.
+    pub op: Option<u64>,
     /// Invocation or completion.
     pub kind: EventKind,
     /// The function.

@@ -5,30 +5,53 @@ use super::error::ImportError;
 use super::event::{Event, kind_of};
 use super::value::Value;
 
-/// Reads the events of a text. Linear time.
-pub fn read(text: &str) -> Result<Vec<Event>, ImportError> {
-    let mut reader = Reader::new(text);
-    let mut events = Vec::new();
-    while let Some(close) = reader.enter()? {
-        loop {
-            let line = reader.line()?;
-            match reader.item(close)? {
-                Some(value) => events.push(event(line, &value)?),
-                None => break,
-            }
+/// Reads the events of a text. Linear time, memory for one operation.
+#[derive(Debug, Clone)]
+pub struct Events<'a> {
+    reader: Reader<'a>,
+    /// Inside a vector or list, what closes it.
+    close: Option<char>,
+}
+
+impl<'a> Events<'a> {
+    /// The events of this text.
+    pub fn new(text: &'a str) -> Self {
+        Events {
+            reader: Reader::new(text),
+            close: None,
         }
     }
-    loop {
-        let line = reader.line()?;
-        match reader.value()? {
-            Some(value) => events.push(event(line, &value)?),
-            None => return Ok(events),
+
+    fn read(&mut self) -> Result<Option<Event>, ImportError> {
+        loop {
+            let Some(close) = self.close else {
+                self.close = self.reader.enter()?;
+                if self.close.is_some() {
+                    continue;
+                }
+                let line = self.reader.line()?;
+                let value = self.reader.value()?;
+                return value.map(|value| event(line, value)).transpose();
+            };
+            let line = self.reader.line()?;
+            match self.reader.item(close)? {
+                Some(value) => return event(line, value).map(Some),
+                None => self.close = None,
+            }
         }
     }
 }
 
+impl Iterator for Events<'_> {
+    type Item = Result<Event, ImportError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
 /// The event that a map describes.
-pub(super) fn event(line: u64, value: &Value) -> Result<Event, ImportError> {
+fn event(line: u64, value: Value) -> Result<Event, ImportError> {
     let missing =
         |what: &str| ImportError::new(line, format!("an operation without {what}: {value}"));
     let kind = value.get("type").and_then(Value::name);
@@ -41,6 +64,7 @@ pub(super) fn event(line: u64, value: &Value) -> Result<Event, ImportError> {
             Value::Int(process) => Some(*process),
             _ => None,
         },
+        op: None,
         kind,
         f: match f.name() {
             Some(name) => name.into(),

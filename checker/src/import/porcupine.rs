@@ -1,20 +1,32 @@
-//! The formats of Porcupine's test data.
+//! The logs of Porcupine's test data. (Its key-value histories are EDN.)
 
 use super::edn::Reader;
 use super::error::ImportError;
 use super::event::{Event, kind_of};
-use super::jepsen;
+use super::text_lines::TextLines;
 use super::value::Value;
 
 /// Reads a log of Jepsen's etcd test: `INFO  jepsen.util - 4 :invoke :write 3` a line, in real-time
 /// order. Other lines are an error, but for empty ones.
-pub fn read_etcd(text: &str) -> Result<Vec<Event>, ImportError> {
-    let lines = (1..).zip(text.lines());
-    let events = lines.filter(|(_, line)| !line.trim().is_empty());
-    events.map(|(line, text)| etcd_event(line, text)).collect()
+#[derive(Debug, Clone)]
+pub struct EtcdLog<'a>(TextLines<'a>);
+
+impl<'a> EtcdLog<'a> {
+    /// The events of this text.
+    pub fn new(text: &'a str) -> Self {
+        EtcdLog(TextLines::new(text))
+    }
 }
 
-fn etcd_event(line: u64, text: &str) -> Result<Event, ImportError> {
+impl Iterator for EtcdLog<'_> {
+    type Item = Result<Event, ImportError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_event(event)
+    }
+}
+
+fn event(line: u64, text: &str) -> Result<Event, ImportError> {
     let wrong = |what: &str| ImportError::new(line, format!("{what}: {text}"));
     let (_, rest) = text
         .split_once(" - ")
@@ -40,14 +52,10 @@ fn etcd_event(line: u64, text: &str) -> Result<Event, ImportError> {
     Ok(Event {
         line,
         process,
+        op: None,
         kind,
         f,
         value,
         key: None,
     })
-}
-
-/// Reads a history of the key-value test: one EDN map a line.
-pub fn read_kv(text: &str) -> Result<Vec<Event>, ImportError> {
-    jepsen::read(text)
 }

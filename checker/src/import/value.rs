@@ -1,6 +1,7 @@
 //! A value as other tools write it.
 
 use std::fmt;
+use std::mem::size_of;
 
 /// An EDN value. Numbers that are no 64-bit integers are kept as they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,6 +45,26 @@ impl Value {
             Value::Tagged(_, value) => value.get(key),
             _ => None,
         }
+    }
+
+    /// Memory it takes beside itself, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Char(_) => 0,
+            Value::Number(text)
+            | Value::Text(text)
+            | Value::Keyword(text)
+            | Value::Symbol(text) => text.len(),
+            Value::List(items) | Value::Vector(items) | Value::Set(items) => {
+                items.iter().map(Value::bytes).sum()
+            }
+            Value::Map(entries) => entries.iter().map(|(k, v)| k.bytes() + v.bytes()).sum(),
+            Value::Tagged(tag, value) => tag.len() + value.bytes(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Value>() + self.heap_bytes()
     }
 
     /// The items, if this is a list, vector or set.

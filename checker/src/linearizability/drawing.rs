@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::explanation::{Concerned, Explanation};
+use super::explanation::{Concerned, Explanation, numbers};
 
 const LEFT: usize = 90;
 const WIDTH: usize = 900;
@@ -94,14 +94,6 @@ fn draw_bar(bar: &Concerned, y: usize, from: usize, to: Option<usize>) -> String
         label = escape(&label),
     );
     drawn
-}
-
-fn numbers(indices: &[u32]) -> String {
-    if indices.is_empty() {
-        return "none".to_owned();
-    }
-    let numbers: Vec<_> = indices.iter().map(|index| format!("#{index}")).collect();
-    numbers.join(" ")
 }
 
 fn text(x: usize, y: usize, fill: &str, content: &str) -> String {

@@ -2,13 +2,20 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::check::Violation;
 use super::history::History;
 use super::model::Model;
 
-/// A violation in words. Moments are those of the history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Characters of an operation or state that are kept.
+const LONGEST: usize = 400;
+
+/// A violation in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
+    /// What moments are: `event` of the history, or what [`placed`](Self::placed) made of them.
+    pub unit: &'static str,
     /// What is wrong, in one sentence.
     pub reason: String,
     /// Until when the history is not linearizable.
@@ -22,7 +29,7 @@ pub struct Explanation {
 }
 
 /// An operation concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Concerned {
     /// Which operation of the source.
     pub index: u32,
@@ -41,7 +48,7 @@ pub struct Concerned {
 }
 
 /// A way to explain all but the last return.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Configuration {
     /// The state then.
     pub state: String,
@@ -86,24 +93,25 @@ pub fn explain<M: Model>(
             process: one.process,
             call: one.call,
             ret: (one.ret <= until).then_some(one.ret),
-            text: model.describe(&one.op, name),
+            text: clip(model.describe(&one.op, name)),
             stuck: at == violation.returning,
             conflicting: conflicting.contains(&at),
         }
     };
     let indices = |positions: &[usize]| positions.iter().map(|&at| operations[at].index).collect();
     let configuration = |found: &super::search::Final<M::State>| Configuration {
-        state: model.describe_state(&found.state, name),
+        state: clip(model.describe_state(&found.state, name)),
         done: indices(&found.done),
         waiting: indices(&found.waiting),
         used: indices(&found.used),
     };
     let what = format!(
         "no order of the operations explains \"{}\" of process {}",
-        model.describe(&returning.op, name),
+        clip(model.describe(&returning.op, name)),
         returning.process,
     );
     Explanation {
+        unit: "event",
         reason: match &violation.conflict {
             Some(conflict) => format!("{what}: {}", conflict.reason),
             None => what,
@@ -115,35 +123,76 @@ pub fn explain<M: Model>(
     }
 }
 
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.reason)?;
-        let shortest = if self.shortest {
-            "the shortest beginning that is not linearizable ends"
-        } else {
-            "not linearizable by"
-        };
-        writeln!(f, "{shortest} at event {}", self.until)?;
+fn clip(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}
+
+impl Explanation {
+    /// With the places of moments in a file instead of the moments.
+    #[must_use]
+    pub fn placed(mut self, unit: &'static str, place: impl Fn(u32) -> u32) -> Self {
+        self.unit = unit;
+        self.until = place(self.until);
+        for one in &mut self.operations {
+            one.call = place(one.call);
+            one.ret = one.ret.map(&place);
+        }
+        self
+    }
+
+    /// What speaks for it, line by line.
+    pub fn evidence(&self) -> Vec<String> {
+        let unit = self.unit;
+        let mut lines = vec![match self.shortest {
+            true => format!(
+                "the shortest beginning that is not linearizable ends with {unit} {}",
+                self.until
+            ),
+            false => format!("not linearizable by {unit} {}", self.until),
+        }];
         for one in &self.operations {
             let ret = one.ret.map_or("open".to_owned(), |ret| ret.to_string());
             let mark = match (one.stuck, one.conflicting) {
-                (true, _) => " <- cannot return",
-                (_, true) => " <- in conflict",
+                (true, _) => "  <- cannot return",
+                (_, true) => "  <- in conflict",
                 _ => "",
             };
-            writeln!(
-                f,
-                "  #{} process {} [{}, {ret}] {}{mark}",
+            lines.push(format!(
+                "#{} process {}, {unit}s {} to {ret}: {}{mark}",
                 one.index, one.process, one.call, one.text
-            )?;
+            ));
         }
         for one in &self.configurations {
-            writeln!(
-                f,
-                "  state {}: done {:?}, waiting {:?}, open and used {:?}",
-                one.state, one.done, one.waiting, one.used
-            )?;
+            lines.push(format!(
+                "a way that leads nowhere: state {}; done {}; waiting {}; open and used {}",
+                one.state,
+                numbers(&one.done),
+                numbers(&one.waiting),
+                numbers(&one.used)
+            ));
         }
-        Ok(())
+        lines
+    }
+}
+
+/// Operations by their numbers.
+pub(super) fn numbers(indices: &[u32]) -> String {
+    if indices.is_empty() {
+        return "none".to_owned();
+    }
+    let numbers: Vec<_> = indices.iter().map(|index| format!("#{index}")).collect();
+    numbers.join(" ")
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.reason)?;
+        self.evidence()
+            .iter()
+            .try_for_each(|line| writeln!(f, "  {line}"))
     }
 }

@@ -100,6 +100,18 @@ impl<O> History<O> {
         &self.operations
     }
 
+    /// The same history of other operations.
+    pub(super) fn map<P>(self, mut to: impl FnMut(O) -> P) -> History<P> {
+        let mapped = self.operations.into_iter().map(|operation| Operation {
+            op: to(operation.op),
+            process: operation.process,
+            call: operation.call,
+            ret: operation.ret,
+            index: operation.index,
+        });
+        History::from_sorted(mapped.collect())
+    }
+
     /// How many operations there are.
     pub fn len(&self) -> usize {
         self.operations.len()

@@ -74,6 +74,36 @@ pub struct CheckedKey<O, S> {
     pub checked: Checked<S>,
 }
 
+impl<O> History<Keyed<O>> {
+    /// The operations without their key, and the key, if they all have the same; else the history as it
+    /// is. Linear.
+    pub fn into_single(self) -> Result<(i64, History<O>), Self> {
+        let mut keys = self.operations().iter().map(|operation| operation.op.key);
+        let Some(key) = keys.next() else {
+            return Err(self);
+        };
+        if keys.any(|other| other != key) {
+            return Err(self);
+        }
+        Ok((key, self.map(|keyed| keyed.op)))
+    }
+}
+
+/// As [`check_keyed`] for the history of a single object.
+pub fn check_single<M: Model>(
+    model: &M,
+    key: i64,
+    history: History<M::Op>,
+    limits: &Limits<'_>,
+) -> CheckedKey<M::Op, M::State> {
+    let checked = check_until(model, &history, limits, deadline(limits));
+    CheckedKey {
+        key,
+        history,
+        checked,
+    }
+}
+
 /// Decides, for each object of a history, whether the operations on it are linearizable; in the order of
 /// keys. `limits.threads` objects are checked side by side, each with an even share of the memory.
 pub fn check_keyed<M: Model>(

@@ -51,7 +51,7 @@ pub use check::{Checked, Verdict, Violation, check, check_by_search};
 pub use drawing::draw;
 pub use explanation::{Concerned, Configuration, Explanation, explain};
 pub use history::{Called, History, HistoryBuilder, OPEN, Operation, OrderError};
-pub use keyed::{CheckedKey, Keyed, check_keyed, overall};
+pub use keyed::{CheckedKey, Keyed, check_keyed, check_single, overall};
 pub use limits::{Limits, Progress, Reason};
 pub use model::{Conflict, Model, Shortcut};
 pub use search::Final;

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use shakedown_checker::import::{Names, jepsen, operations, porcupine};
+use shakedown_checker::catalogue::{self, Options};
+use shakedown_checker::import::operations::{self, Dialect};
+use shakedown_checker::import::{Names, Recorded, Source};
 use shakedown_checker::linearizability::models::{
     AppendText, MultiRegister, Mutex, NIL, Register, Set,
 };
@@ -40,6 +42,17 @@ pub(crate) fn files(folder: &Path) -> Vec<(String, String)> {
     paths.into_iter().map(read).collect()
 }
 
+/// A text as a history; its format is found out.
+fn source(text: String) -> Source {
+    Source::of_text(text, None, usize::MAX).expect("the format is known")
+}
+
+/// The operations of a history without keys.
+fn single<O>(recorded: Recorded<O>) -> History<O> {
+    let single = recorded.history.into_single();
+    single.map_or_else(|_| panic!("it has keys"), |(_, history)| history)
+}
+
 /// Checks the verdict, and that a violation can be told and drawn.
 fn expect<M: Model>(model: &M, history: &History<M::Op>, names: &Names, good: bool, file: &str) {
     let limits = Limits::default();
@@ -70,8 +83,10 @@ fn porcupines_etcd_logs() {
     for (number, (file, text)) in files(&folder).into_iter().enumerate() {
         assert_eq!(file, format!("etcd_{number:03}.log"));
         let mut names = Names::default();
-        let events = porcupine::read_etcd(&text).unwrap();
-        let history = operations::etcd(&events, &mut names).unwrap();
+        let source = source(text);
+        let dialect = Dialect::of(source.format());
+        let mut events = source.events().unwrap();
+        let history = single(operations::register(&mut events, &mut names, dialect).unwrap());
         let register = Register { initial: NIL };
         expect(&register, &history, &names, good.contains(&number), &file);
     }
@@ -83,8 +98,10 @@ fn porcupines_key_value_histories() {
         return;
     };
     for (file, text) in files(&folder) {
-        let events = porcupine::read_kv(&text).unwrap();
-        let history = operations::texts(&events, &mut Names::default()).unwrap();
+        let source = source(text);
+        let mut events = source.events().unwrap();
+        let texts = operations::texts(&mut events, &mut Names::default());
+        let history = texts.unwrap().history;
         for threads in [1, 4] {
             let limits = Limits {
                 threads,
@@ -110,8 +127,10 @@ fn knossos_cas_registers() {
         };
         for (file, text) in files(&folder) {
             let mut names = Names::default();
-            let events = jepsen::read(&text).unwrap();
-            let history = operations::register(&events, &mut names).unwrap();
+            let source = source(text);
+            let dialect = Dialect::of(source.format());
+            let mut events = source.events().unwrap();
+            let history = single(operations::register(&mut events, &mut names, dialect).unwrap());
             expect(&Register { initial: 0 }, &history, &names, good, &file);
         }
     }
@@ -124,8 +143,10 @@ fn knossos_multi_register() {
     };
     for (file, text) in files(&folder) {
         let mut names = Names::default();
-        let events = jepsen::read(&text).unwrap();
-        let history = operations::multi_register(&events, &mut names).unwrap();
+        let source = source(text);
+        let dialect = Dialect::of(source.format());
+        let mut events = source.events().unwrap();
+        let history = single(operations::multi_register(&mut events, &mut names, dialect).unwrap());
         let key = |name: &str| shakedown_checker::import::Value::Keyword(name.into());
         let mut initial = vec![(names.number(&key("x")), 0), (names.number(&key("y")), 0)];
         initial.sort_unstable();
@@ -139,9 +160,10 @@ fn knossos_mutex() {
         return;
     };
     for (file, text) in files(&folder) {
-        let events = jepsen::read(&text).unwrap();
-        let history = operations::mutex(&events).unwrap();
-        expect(&Mutex, &history, &Names::default(), false, &file);
+        let source = source(text);
+        let mut names = Names::default();
+        let history = single(operations::mutex(&mut source.events().unwrap(), &mut names).unwrap());
+        expect(&Mutex, &history, &names, false, &file);
     }
 }
 
@@ -152,6 +174,44 @@ fn jepsens_set_is_linearizable_too() {
     };
     let text = std::fs::read_to_string(folder.join("set.edn")).unwrap();
     let mut names = Names::default();
-    let history = operations::set(&jepsen::read(&text).unwrap(), &mut names).unwrap();
+    let source = source(text);
+    let history = single(operations::set(&mut source.events().unwrap(), &mut names).unwrap());
     expect(&Set, &history, &names, true, "set.edn");
+}
+
+/// Every published history by the table of models, as the command line checks it.
+#[test]
+fn every_published_history_by_name() {
+    let Some(root) = folder("") else {
+        return;
+    };
+    let mut found = 0;
+    let mut agree = |folder: &str, model: &str, good: &dyn Fn(&str) -> bool| {
+        let model = catalogue::find(model).unwrap();
+        for (file, _) in files(&root.join(folder)) {
+            let path = root.join(folder).join(&file);
+            let outcome = model.check_file(&path, None, &Options::default()).unwrap();
+            let expected = if good(&file) { "valid" } else { "invalid" };
+            assert_eq!(
+                outcome.verdict.word(),
+                expected,
+                "{file}: {}",
+                outcome.reason
+            );
+            assert_eq!(outcome.findings.is_empty(), good(&file), "{file}");
+            found += 1;
+        }
+    };
+    let etcd = [2, 5, 7, 18, 25, 31, 38, 45, 48, 49].map(|n| format!("etcd_{n:03}.log"));
+    agree("porcupine/etcd", "cas-register", &|file| {
+        etcd.iter().any(|good| good == file)
+    });
+    agree("porcupine/kv", "append-text", &|file| {
+        file.ends_with("-ok.txt")
+    });
+    agree("knossos/cas-register/good", "cas-register", &|_| true);
+    agree("knossos/cas-register/bad", "cas-register", &|_| false);
+    agree("knossos/multi-register/good", "multi-register", &|_| true);
+    agree("knossos/mutex/bad", "mutex", &|_| false);
+    assert!(found > 100, "{found}");
 }

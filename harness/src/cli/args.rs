@@ -1,8 +1,13 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shakedown_checker::catalogue::{MODELS, Model};
+use shakedown_checker::import::edn::Reader;
+use shakedown_checker::import::{Format, Value};
 use shakedown_workloads::duration::HumanDuration;
 
 use super::exit::EXIT_CODES;
@@ -37,16 +42,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         release_notes: Option<PathBuf>,
     },
-    /// Check a recorded history again, without a cluster
+    /// Judge a run again, or check any history against a model; without a cluster
     #[command(after_help = EXIT_CODES)]
-    Check {
-        /// A run directory: judged by its scenarios' expectations; or a scenario's directory in one (holds `history`
-        /// and `observations`): judged by "nothing is lost"
-        history: PathBuf,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Check(CheckArgs),
     /// Write a recorded history as JSON lines to standard output
     Export {
         /// A `history` directory
@@ -73,6 +71,46 @@ pub(super) enum Command {
     Cluster(ClusterCommand),
     /// Undo every fault that an interrupted run left on nodes
     Heal(HealArgs),
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// A run directory: judged by its scenarios' expectations; a scenario's directory in one (holds `history`
+    /// and `observations`): judged by "nothing is lost"; with `--model`, a file or directory with a history
+    pub(super) history: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// What the history must satisfy
+    #[arg(long, value_parser = PossibleValuesParser::new(MODELS.iter().map(possible_model)))]
+    pub(super) model: Option<String>,
+    #[command(flatten)]
+    /// How to check against the model.
+    pub(super) how: ModelArgs,
+}
+
+/// How to check a history against a model.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// What the file is, if it is not to be found out (gzip and zstd always are)
+    #[arg(long, requires = "model", value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)))]
+    pub(super) format: Option<String>,
+    /// What a register holds at first, in EDN (default: as the file says, else 0 in EDN, else nil)
+    #[arg(long, requires = "model", value_name = "VALUE", value_parser = parse_initial)]
+    pub(super) initial: Option<Value>,
+    /// Memory for the history and the search, e.g. `512MiB`; past it the verdict is unknown
+    #[arg(long, requires = "model", value_name = "SIZE", default_value = "2GiB", value_parser = parse_size)]
+    pub(super) memory_limit: usize,
+    /// Time for the search, e.g. `30s`; past it the verdict is unknown
+    #[arg(long, requires = "model", value_name = "DURATION")]
+    pub(super) time_limit: Option<HumanDuration>,
+    /// Threads that check keys side by side (default: as many as there are processors)
+    #[arg(long, requires = "model", value_name = "N")]
+    pub(super) threads: Option<NonZeroUsize>,
+    /// Write the result to this file as an HTML page, with drawings
+    #[arg(long, requires = "model", value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 /// Tables.
@@ -291,6 +329,39 @@ pub(super) enum ClusterCommand {
     },
 }
 
+fn possible_model(model: &Model) -> PossibleValue {
+    PossibleValue::new(model.name).help(format!("{}: {}", model.about, model.functions))
+}
+
+fn parse_initial(text: &str) -> Result<Value, String> {
+    match Reader::new(text).value() {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err("expected a value".to_owned()),
+        Err(error) => Err(error.reason),
+    }
+}
+
+/// Units of sizes with their bytes.
+const SIZES: [(&str, usize); 7] = [
+    ("", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let size = SIZES.iter().find(|(name, _)| *name == unit.trim_start());
+    let bytes = size
+        .zip(number.parse::<usize>().ok())
+        .and_then(|((_, size), number)| number.checked_mul(*size));
+    bytes.ok_or_else(|| "expected a whole number and a unit, like 512MiB or 2GB".to_owned())
+}
+
 fn split_pair(text: &str) -> Result<(&str, &str), String> {
     text.split_once('=')
         .filter(|(name, value)| !name.is_empty() && !value.is_empty())
@@ -328,5 +399,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_binary_and_decimal_units() {
+        assert_eq!(parse_size("512MiB"), Ok(512 << 20));
+        assert_eq!(parse_size("2 GB"), Ok(2_000_000_000));
+        assert_eq!(parse_size("7"), Ok(7));
+        for wrong in ["", "GiB", "1.5GiB", "-1", "1TiB", "99999999999999999999"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
     }
 }

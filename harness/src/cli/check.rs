@@ -7,8 +7,9 @@ use shakedown_checker::history::{HistoryError, HistoryReader, export_json_lines}
 use shakedown_reports::results::Verdict;
 use shakedown_reports::{console, results_file};
 
+use super::args::CheckArgs;
 use super::exit::Exit;
-use super::{Failure, say};
+use super::{Failure, check_model, say};
 use crate::run::{check_scenario_dir, rejudge};
 use crate::scenario::Catalogue;
 
@@ -16,7 +17,16 @@ use crate::scenario::Catalogue;
 const JUDGED_AGAIN: &str = "Judged again: every key at every checkpoint from the histories and final reads, and every check. Taken as \
      recorded: evidence of faults, outputs of actions, phases, marks and gauges, and what the system's own records predicted.";
 
-pub(super) fn check(dir: &Path, json: bool) -> Result<Exit, Failure> {
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let (dir, json) = (args.history.as_path(), args.json);
+    if let Some(model) = &args.model {
+        return check_model::check(dir, model, &args.how, json);
+    }
+    if dir.is_file() {
+        let file = dir.display();
+        let message = format!("{file} is a file: say what it must satisfy with --model");
+        return Err(Failure::Usage(message));
+    }
     if dir.join(results_file::FILE_NAME).is_file() {
         return check_run(dir, json);
     }

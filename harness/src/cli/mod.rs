@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod check_model;
 mod cluster;
 mod compare;
 mod exit;
@@ -92,7 +93,7 @@ pub fn main() -> ExitCode {
             to,
             release_notes,
         } => report::report(&run, to.as_deref(), release_notes.as_deref()),
-        Command::Check { history, json } => check::check(&history, json),
+        Command::Check(args) => check::check(&args),
         Command::Export { history } => check::export(&history),
         Command::Table(TableCommand::Loss { run, format }) => table::loss(&run, format),
         Command::Compare { before, after } => compare::compare(&before, &after),

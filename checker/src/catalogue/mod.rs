@@ -1,0 +1,159 @@
+//! What a history can be checked against, by name: one table of models, each with its checker.
+//!
+//! A new checker is a row in [`MODELS`]: a function from an opened [`Source`] and [`Options`] to an
+//! [`Outcome`]. Command line, JSON, HTML and exit code follow from that.
+
+mod linearizable;
+mod outcome;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::import::{Format, Source, SourceError, Value};
+use crate::verdict::Verdict;
+
+pub use outcome::{Finding, Outcome};
+
+/// A model, and what decides whether a history satisfies it.
+pub struct Model {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// Functions it knows, as they are spelt in histories.
+    pub functions: &'static str,
+    check: fn(&Source, &Options) -> Result<Outcome, SourceError>,
+}
+
+/// Every model.
+pub static MODELS: &[Model] = &[
+    Model {
+        name: "register",
+        about: "one value, or one for each key",
+        functions: "read (get), write (put), delete, cas",
+        check: linearizable::register,
+    },
+    Model {
+        name: "cas-register",
+        about: "another name of register",
+        functions: "read (get), write (put), delete, cas",
+        check: linearizable::register,
+    },
+    Model {
+        name: "map",
+        about: "another name of register",
+        functions: "read (get), write (put), delete, cas",
+        check: linearizable::register,
+    },
+    Model {
+        name: "multi-register",
+        about: "several registers read and written at one instant",
+        functions: "any, with values like [[:read x 1] [:write y 2]]",
+        check: linearizable::multi_register,
+    },
+    Model {
+        name: "mutex",
+        about: "a lock",
+        functions: "acquire (lock), release (unlock)",
+        check: linearizable::mutex,
+    },
+    Model {
+        name: "counter",
+        about: "a number that is added to",
+        functions: "add, read",
+        check: linearizable::counter,
+    },
+    Model {
+        name: "set",
+        about: "a set of values",
+        functions: "add, remove (delete), contains, read",
+        check: linearizable::set,
+    },
+    Model {
+        name: "queue",
+        about: "a queue that promises no order",
+        functions: "enqueue (put, push), dequeue (take, pop)",
+        check: linearizable::queue,
+    },
+    Model {
+        name: "fifo-queue",
+        about: "a queue: first in, first out",
+        functions: "enqueue (put, push), dequeue (take, pop)",
+        check: linearizable::fifo_queue,
+    },
+    Model {
+        name: "stack",
+        about: "a stack: last in, first out",
+        functions: "push (put, enqueue), pop (take, dequeue)",
+        check: linearizable::stack,
+    },
+    Model {
+        name: "append-text",
+        about: "a text for each key, replaced, appended to and read as a whole",
+        functions: "get, put, append",
+        check: linearizable::append_text,
+    },
+];
+
+/// The model of a name.
+pub fn find(name: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| model.name == name)
+}
+
+/// How to check.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory that the history and the tables of a search may take, in bytes; past it the verdict is
+    /// unknown. Operations and their order take about half as much again beside it.
+    pub memory_bytes: usize,
+    /// Time after which a search gives up, and the verdict is unknown.
+    pub time: Option<Duration>,
+    /// Threads that check objects side by side.
+    pub threads: usize,
+    /// What a register holds at first, if the history does not say.
+    pub initial: Option<Value>,
+}
+
+impl Default for Options {
+    /// 2 GiB, no time limit, one thread.
+    fn default() -> Self {
+        Options {
+            memory_bytes: 2 << 30,
+            time: None,
+            threads: 1,
+            initial: None,
+        }
+    }
+}
+
+impl Model {
+    /// Checks the history in a file; `format` says what it is, if that is not to be found out.
+    ///
+    /// A history that takes more memory than it may is `unknown`; one that cannot be read is an error.
+    pub fn check_file(
+        &self,
+        path: &Path,
+        format: Option<Format>,
+        options: &Options,
+    ) -> Result<Outcome, SourceError> {
+        let checked = Source::open(path, format, options.memory_bytes)
+            .and_then(|source| self.check(&source, options));
+        let error = match checked {
+            Err(error @ SourceError::Memory { .. }) => error,
+            checked => return checked,
+        };
+        Ok(Outcome {
+            verdict: Verdict::Unknown,
+            reason: error.to_string(),
+            ..Outcome::default()
+        })
+    }
+
+    /// Checks an opened history.
+    pub fn check(&self, source: &Source, options: &Options) -> Result<Outcome, SourceError> {
+        (self.check)(source, options)
+    }
+}
+
+#[cfg(test)]
+mod tests;

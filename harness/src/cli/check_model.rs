@@ -1,0 +1,56 @@
+//! `shakedown check FILE --model MODEL`: any history, ours or another tool's, against a model.
+
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use shakedown_checker::catalogue::{self, Options};
+use shakedown_checker::import::Format;
+use shakedown_reports::outcome::{self, Checked};
+
+use super::args::ModelArgs;
+use super::exit::Exit;
+use super::{Failure, say};
+
+pub(super) fn check(
+    file: &Path,
+    model: &str,
+    how: &ModelArgs,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let found =
+        catalogue::find(model).ok_or_else(|| Failure::Usage(format!("no model {model}")))?;
+    let format = Format::ALL
+        .into_iter()
+        .find(|format| Some(format.name()) == how.format.as_deref());
+    let threads = how.threads.map_or_else(
+        || available_parallelism().map_or(1, usize::from),
+        usize::from,
+    );
+    let options = Options {
+        memory_bytes: how.memory_limit,
+        time: how.time_limit.map(|limit| limit.0),
+        threads,
+        initial: how.initial.clone(),
+    };
+    let outcome = found
+        .check_file(file, format, &options)
+        .map_err(Failure::chain)?;
+    let name = file.display().to_string();
+    let checked = Checked {
+        file: &name,
+        model,
+        outcome: &outcome,
+    };
+    if let Some(page) = &how.html {
+        let html = outcome::page(&checked).map_err(Failure::harness)?;
+        std::fs::write(page, html).map_err(|error| {
+            Failure::Harness(format!("cannot write {}: {error}", page.display()))
+        })?;
+    }
+    let text = match json {
+        true => serde_json::to_string_pretty(&checked).map_err(Failure::harness)? + "\n",
+        false => outcome::text(&checked),
+    };
+    say(&text)?;
+    Ok(Exit::of_run(outcome.verdict, false))
+}
