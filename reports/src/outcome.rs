@@ -26,7 +26,7 @@ pub struct Checked<'a> {
 pub fn text(checked: &Checked<'_>) -> String {
     let outcome = checked.outcome;
     let mut text = format!(
-        "{}: {} is {}\n",
+        "{}: {}: {}\n",
         outcome.verdict,
         checked.file,
         sentence(outcome)
@@ -128,7 +128,7 @@ mod tests {
         let text = text(&checked);
         assert!(
             text.starts_with(
-                "invalid: h.edn is not linearizable: 1 of 2 keys (3) (its writer was killed after event 99)\n\
+                "invalid: h.edn: not linearizable: 1 of 2 keys (3) (its writer was killed after event 99)\n\
                  model register, 1,234 operations, by search\n\nkey <3>: no order explains \"read 4\"\n  line 0\n"
             ),
             "{text}"
