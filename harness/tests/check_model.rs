@@ -172,29 +172,21 @@ fn a_limit_that_is_reached_is_named_and_the_verdict_is_unknown() {
         "{}",
         ended.out
     );
-    // Clients swap values at once, and one reads what nobody put there: the search tries every order.
+    // Clients enqueue at once, one value twice, and what nobody enqueued is dequeued: the search tries every order.
     let mut hard = String::new();
-    for process in 0..24 {
-        hard += &format!("i {process} c 0 {process} {}\n", (process * 7 + 1) % 24);
+    for process in 0..20 {
+        let value = process.max(1);
+        hard += &format!("{{:type :invoke, :f :enqueue, :value {value}, :process {process}}}\n");
     }
-    hard += "i 99 r 0 -\no 99 r 0 77\n";
-    for process in 0..24 {
-        hard += &format!("o {process} c 0 {process} {}\n", (process * 7 + 1) % 24);
+    for kind in ["invoke", "ok"] {
+        hard += &format!("{{:type :{kind}, :f :dequeue, :value 77, :process 99}}\n");
     }
-    for process in 100..140 {
-        hard = format!(
-            "i {process} c 0 {} {}\n{hard}",
-            process % 24,
-            process * 5 % 24
-        );
-    }
-    let file = written(&dir, "hard.txt", hard);
+    let file = written(&dir, "hard.edn", hard);
     for (limit, size, named) in [
         ("--memory-limit", "64kB", "memory bound"),
         ("--time-limit", "20ms", "time limit"),
     ] {
-        let arguments = ["--model", "register", "--initial", "0", limit, size];
-        let ended = check(&file, &arguments);
+        let ended = check(&file, &["--model", "fifo-queue", limit, size]);
         assert_eq!(ended.code, 2, "{}{}", ended.out, ended.err);
         assert!(ended.out.contains(named), "{}", ended.out);
     }

@@ -121,7 +121,7 @@ where
     let mut names = Names::default();
     let mut events = source.events()?;
     let recorded = read(&mut events, &mut names).map_err(|error| source.error(error))?;
-    let truncated = events.truncated().or(source.truncated()).map(str::to_owned);
+    let truncated = source.truncated().or(events.truncated()).map(str::to_owned);
     let model = model(&mut names, &recorded);
     let held_bytes = source.text().len() + size_of_val(recorded.history.operations());
     let limits = Limits {
