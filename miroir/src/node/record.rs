@@ -32,7 +32,11 @@ pub(crate) enum Body<'a> {
 impl<'a> Record<'a> {
     /// The bytes to store.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER + 64);
+        let length = match self.body {
+            Body::Live(document) => document.len(),
+            Body::Deleted => 0,
+        };
+        let mut bytes = Vec::with_capacity(HEADER + 8 + length);
         bytes.extend_from_slice(&self.stamp.to_le_bytes());
         match self.body {
             Body::Live(document) => {

@@ -17,6 +17,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const HEADER: usize = 20;
 /// The file grows by so much at a time: syncing is cheaper as long as its length stays.
 const GROWTH: u64 = 1 << 20;
+/// Of the kernel's cache.
+const PAGE: usize = 4096;
 
 /// The log of one node.
 #[derive(Debug)]
@@ -95,12 +97,23 @@ impl Redo {
         self.file.write_all_at(&record, self.end)?;
         let end = self.end + record.len() as u64;
         if end > self.length {
-            let room = usize::try_from(GROWTH).unwrap_or(usize::MAX);
-            self.file.write_all_at(&vec![0; room], end)?;
-            self.length = end + GROWTH;
+            self.grow(end)?;
         }
         self.file.sync_data()?;
         self.end = end;
+        Ok(())
+    }
+
+    /// Adds zeros at `end`. Page by page: what was written in one piece the kernel keeps in one piece, and would write
+    /// as a whole for each small record in it.
+    fn grow(&mut self, end: u64) -> io::Result<()> {
+        self.length = end;
+        while self.length < end + GROWTH {
+            let zeros =
+                &[0; PAGE][..PAGE - usize::try_from(self.length % PAGE as u64).unwrap_or(0)];
+            self.file.write_all_at(zeros, self.length)?;
+            self.length += zeros.len() as u64;
+        }
         Ok(())
     }
 }
