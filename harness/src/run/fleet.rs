@@ -37,6 +37,25 @@ pub enum FleetError {
         /// What, and the remedy.
         missing: String,
     },
+    /// The node's address is one of every machine.
+    #[error(
+        "{node} has the loopback address {address}: rules by address would strike the machine this runs on; name the \
+         node by an address that others reach it by, or use a local cluster (`--local N`)"
+    )]
+    Loopback {
+        /// The node.
+        node: String,
+        /// Its address.
+        address: IpAddr,
+    },
+    /// The node is the machine this runs on.
+    #[error(
+        "{node} is the machine this runs on, which faults would strike too; use another, or a local cluster (`--local N`)"
+    )]
+    OwnMachine {
+        /// The node.
+        node: String,
+    },
     /// The fault makes no sense on this cluster.
     #[error(transparent)]
     Fault(PlanError),
@@ -82,6 +101,34 @@ impl FleetNode {
     }
 }
 
+/// Prints which boot of which machine this is, and which of its networks: containers and nodes of local clusters
+/// have a network of their own.
+const MACHINE: &str = "cat /proc/sys/kernel/random/boot_id && readlink /proc/self/ns/net";
+
+/// Nothing is done to the machine that the harness runs on, by whatever name it is called.
+async fn refuse_own_machine(remote: &Arc<SshRemote>, address: IpAddr) -> Result<(), FleetError> {
+    let node = remote.node().to_owned();
+    if address.is_loopback() {
+        return Err(FleetError::Loopback { node, address });
+    }
+    let on = remote.clone();
+    let answer = blocking(move || on.exec(MACHINE))
+        .await
+        .map_err(AgentError::from)?;
+    let theirs = String::from_utf8_lossy(&answer.stdout).into_owned();
+    if answer.success() && own_machine().is_ok_and(|ours| ours == theirs) {
+        return Err(FleetError::OwnMachine { node });
+    }
+    Ok(())
+}
+
+/// What [`MACHINE`] prints here.
+fn own_machine() -> std::io::Result<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let network = std::fs::read_link("/proc/self/ns/net")?;
+    Ok(format!("{boot}{}\n", network.display()))
+}
+
 /// Runs a blocking call of the SSH layer off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(call).await {
@@ -99,8 +146,8 @@ impl Fleet {
     /// Starts an agent on every node at the same time and opens its probe socket.
     ///
     /// # Errors
-    /// If an agent cannot be started or does not answer, or, with `network_faults`, if a node lacks what
-    /// those need.
+    /// If a node is the machine this runs on, if an agent cannot be started or does not answer, or, with
+    /// `network_faults`, if a node lacks what those need.
     pub(crate) async fn open(
         remotes: &[Arc<SshRemote>],
         addresses: &[IpAddr],
@@ -113,6 +160,7 @@ impl Fleet {
             .iter()
             .zip(addresses)
             .map(|(remote, address)| async {
+                refuse_own_machine(remote, *address).await?;
                 let (on, agent, options, notices) = (
                     remote.clone(),
                     agent.to_owned(),
