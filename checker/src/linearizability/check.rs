@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
+use super::found::{Final, Found};
 use super::history::{History, OPEN};
 use super::keyed::split;
 use super::limits::{Limits, Reason};
 use super::model::{Conflict, Model};
-use super::search::{Final, Found, search};
-
-/// Memory for finding out more about a violation that is already certain.
-const EXPLAIN_BYTES: usize = 16 << 20;
+use super::narrow::{Known, narrow};
+use super::search::search;
 
 /// Whether a history is linearizable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +34,8 @@ pub struct Violation<S> {
     /// The configurations reached before that return, none of which can pass it; at most a few, and
     /// none if finding them would have taken too much memory.
     pub finals: Vec<Final<S>>,
+    /// The configurations are those of the conflict alone: of the operations about the same values.
+    pub of_conflict: bool,
 }
 
 /// A verdict, and how it was reached.
@@ -83,7 +84,10 @@ pub(super) fn check_until<M: Model>(
     if let Some(shortcut) = model.shortcut(history) {
         let verdict = match shortcut.conflict {
             None => Verdict::Linearizable,
-            Some(_) => Verdict::NotLinearizable(Box::new(narrow(model, history, None, deadline))),
+            Some(conflict) => {
+                let known = Known::Conflict(conflict);
+                Verdict::NotLinearizable(Box::new(narrow(model, history, known, deadline)))
+            }
         };
         return Checked {
             verdict,
@@ -112,7 +116,8 @@ fn searched<M: Model>(
         Found::Unknown(reason) => Verdict::Unknown(reason),
         // The search knows the answers still to come; a prefix does not have them, so it may end later.
         Found::Stuck { returning, .. } => {
-            Verdict::NotLinearizable(Box::new(narrow(model, history, Some(returning), deadline)))
+            let known = Known::Reached(returning);
+            Verdict::NotLinearizable(Box::new(narrow(model, history, known, deadline)))
         }
     };
     Checked {
@@ -167,7 +172,7 @@ impl<S> Checked<S> {
 
 impl<S> Violation<S> {
     /// From positions in a part to positions in the whole.
-    fn translate(&mut self, positions: &[u32]) {
+    pub(super) fn translate(&mut self, positions: &[u32]) {
         let whole = |position: &mut usize| *position = positions[*position] as usize;
         whole(&mut self.returning);
         if let Some(conflict) = &mut self.conflict {
@@ -178,94 +183,5 @@ impl<S> Violation<S> {
             found.waiting.iter_mut().for_each(whole);
             found.used.iter_mut().for_each(whole);
         }
-    }
-}
-
-/// What is known about a prefix.
-enum Prefix {
-    Linearizable,
-    Not(Option<Conflict>),
-    Unknown,
-}
-
-/// Finds the shortest prefix that is not linearizable, by bisection: if a history is linearizable, so is
-/// each prefix. The history itself must not be, and the prefix before the return of `from` must be.
-fn narrow<M: Model>(
-    model: &M,
-    history: &History<M::Op>,
-    from: Option<usize>,
-    deadline: Option<Instant>,
-) -> Violation<M::State> {
-    let operations = history.operations();
-    let mut returns: Vec<usize> = (0..operations.len())
-        .filter(|&position| !operations[position].is_open())
-        .collect();
-    returns.sort_unstable_by_key(|&position| operations[position].ret);
-    let limits = Limits {
-        memory_bytes: EXPLAIN_BYTES,
-        ..Limits::default()
-    };
-    let judge = |prefix: &Cut<M::Op>| match model.shortcut(&prefix.history) {
-        Some(shortcut) => match shortcut.conflict {
-            None => Prefix::Linearizable,
-            conflict => Prefix::Not(conflict),
-        },
-        None => match search(model, &prefix.history, &limits, deadline).found {
-            Found::Linearizable => Prefix::Linearizable,
-            Found::Stuck { .. } => Prefix::Not(None),
-            Found::Unknown(_) => Prefix::Unknown,
-        },
-    };
-    let known = from.map_or(0, |from| operations[from].ret);
-    let mut good = returns.partition_point(|&position| operations[position].ret < known);
-    let mut bad = returns.len();
-    let mut shortest = true;
-    let mut conflict = None;
-    // The prefix of `bad` returns is known to be bad, that of `good` returns not to be shown so.
-    let mut step = 1;
-    while bad - good > 1 {
-        // From the known beginning on in growing steps, then by halves.
-        let middle = good + step.min((bad - good) / 2);
-        step *= 2;
-        let prefix = Cut::new(model, history, operations[returns[middle - 1]].ret);
-        match judge(&prefix) {
-            Prefix::Linearizable => good = middle,
-            Prefix::Unknown => {
-                good = middle;
-                shortest = false;
-            }
-            Prefix::Not(_) => bad = middle,
-        }
-    }
-    let returning = returns[bad - 1];
-    let prefix = Cut::new(model, history, operations[returning].ret);
-    if let Prefix::Not(found) = judge(&prefix) {
-        conflict = found;
-    }
-    let finals = match search(model, &prefix.history, &limits, deadline).found {
-        Found::Stuck { finals, .. } => finals,
-        _ => Vec::new(),
-    };
-    let mut violation = Violation {
-        returning: 0,
-        shortest,
-        conflict,
-        finals,
-    };
-    violation.translate(&prefix.positions);
-    violation.returning = returning;
-    violation
-}
-
-/// A prefix, and where its operations are in the whole.
-struct Cut<O> {
-    history: History<O>,
-    positions: Vec<u32>,
-}
-
-impl<O: Clone> Cut<O> {
-    fn new<M: Model<Op = O>>(model: &M, history: &History<O>, end: u32) -> Self {
-        let (history, positions) = history.prefix(end, |op| model.without_answer(op));
-        Cut { history, positions }
     }
 }

@@ -51,10 +51,13 @@ pub fn draw(explanation: &Explanation) -> String {
         }
     }
     let below = 3 * LINE + processes.len() * ROW;
-    let heading = if explanation.configurations.is_empty() {
-        "No configurations were kept."
-    } else {
-        "Ways to explain everything before; none can go on:"
+    let heading = match (
+        explanation.configurations.is_empty(),
+        explanation.of_conflict,
+    ) {
+        (true, _) => "No configurations were kept.",
+        (false, true) => "Ways to explain what is about the values in conflict; none can go on:",
+        (false, false) => "Ways to explain everything before; none can go on:",
     };
     put(text(10, below, "#222", heading));
     for (row, one) in explanation.configurations.iter().enumerate() {

@@ -26,6 +26,8 @@ pub struct Explanation {
     pub operations: Vec<Concerned>,
     /// Ways to explain all but the last return.
     pub configurations: Vec<Configuration>,
+    /// The configurations are those of the operations about the values in conflict alone.
+    pub of_conflict: bool,
 }
 
 /// An operation concerned.
@@ -99,7 +101,7 @@ pub fn explain<M: Model>(
         }
     };
     let indices = |positions: &[usize]| positions.iter().map(|&at| operations[at].index).collect();
-    let configuration = |found: &super::search::Final<M::State>| Configuration {
+    let configuration = |found: &super::found::Final<M::State>| Configuration {
         state: clip(model.describe_state(&found.state, name)),
         done: indices(&found.done),
         waiting: indices(&found.waiting),
@@ -120,6 +122,7 @@ pub fn explain<M: Model>(
         shortest: violation.shortest,
         operations: concerned.into_iter().map(operation).collect(),
         configurations: violation.finals.iter().map(configuration).collect(),
+        of_conflict: violation.of_conflict,
     }
 }
 
@@ -166,9 +169,13 @@ impl Explanation {
                 one.index, one.process, one.call, one.text
             ));
         }
+        let of = match self.of_conflict {
+            true => "of the values in conflict alone, ",
+            false => "",
+        };
         for one in &self.configurations {
             lines.push(format!(
-                "a way that leads nowhere: state {}; done {}; waiting {}; open and used {}",
+                "{of}a way that leads nowhere: state {}; done {}; waiting {}; open and used {}",
                 one.state,
                 numbers(&one.done),
                 numbers(&one.waiting),

@@ -56,6 +56,13 @@ pub trait Model: Sync {
         None
     }
 
+    /// The value an operation is about, if a linearizable history stays so when all operations about any
+    /// one value are left out of it, as long as [`shortcut`](Self::shortcut) applies.
+    fn value(&self, op: &Self::Op) -> Option<i64> {
+        let _ = op;
+        None
+    }
+
     /// Decides the history by an algorithm special to the type, if it has one that applies here.
     fn shortcut(&self, history: &History<Self::Op>) -> Option<Shortcut> {
         let _ = history;

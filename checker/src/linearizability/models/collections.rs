@@ -34,6 +34,13 @@ impl PutTake {
         })
     }
 
+    fn value(self) -> Option<i64> {
+        match self {
+            PutTake::Put(value) | PutTake::Take(value) => Some(value),
+            PutTake::Empty | PutTake::TakeUnknown => None,
+        }
+    }
+
     fn describe(self, put: &str, take: &str, name: &dyn Fn(i64) -> String) -> String {
         match self {
             PutTake::Put(value) => format!("{put} {}", name(value)),
@@ -125,6 +132,10 @@ impl Model for Bag {
         op.without_answer()
     }
 
+    fn value(&self, op: &PutTake) -> Option<i64> {
+        op.value()
+    }
+
     fn shortcut(&self, history: &History<PutTake>) -> Option<Shortcut> {
         unordered::bag(history)
     }
@@ -169,6 +180,10 @@ impl Model for FifoQueue {
 
     fn without_answer(&self, op: &PutTake) -> Option<PutTake> {
         op.without_answer()
+    }
+
+    fn value(&self, op: &PutTake) -> Option<i64> {
+        op.value()
     }
 
     fn shortcut(&self, history: &History<PutTake>) -> Option<Shortcut> {
@@ -217,6 +232,10 @@ impl Model for Stack {
 
     fn without_answer(&self, op: &PutTake) -> Option<PutTake> {
         op.without_answer()
+    }
+
+    fn value(&self, op: &PutTake) -> Option<i64> {
+        op.value()
     }
 
     fn shortcut(&self, history: &History<PutTake>) -> Option<Shortcut> {

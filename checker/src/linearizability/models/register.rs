@@ -73,6 +73,13 @@ impl Model for Register {
         }
     }
 
+    fn value(&self, op: &RegisterOp) -> Option<i64> {
+        match *op {
+            RegisterOp::Read(value) | RegisterOp::Write(value) => Some(value),
+            RegisterOp::Cas { .. } | RegisterOp::NotEqual(_) => None,
+        }
+    }
+
     fn shortcut(&self, history: &History<RegisterOp>) -> Option<Shortcut> {
         zones::register(history, self.initial)
     }
