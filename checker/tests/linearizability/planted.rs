@@ -298,11 +298,11 @@ fn a_violation_is_told_and_drawn() {
     let words = told.to_string();
     assert!(words.contains("\"read <1>\" of process 0"), "{words}");
     assert!(
-        words.contains("#2 process 0 [4, 5] read <1> <- cannot return"),
+        words.contains("#2 process 0, events 4 to 5: read <1>  <- cannot return"),
         "{words}"
     );
     assert!(
-        words.contains("#1 process 1 [2, 3] write <2> <- in conflict"),
+        words.contains("#1 process 1, events 2 to 3: write <2>  <- in conflict"),
         "{words}"
     );
     assert!(words.contains("state <2>"), "{words}");
