@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::effects::{Distribution, Effects};
+use crate::ports::{BlockMode, DnsMode, StreamMode};
 
 /// A fault as a scenario states it, with node names already resolved from roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +90,37 @@ pub enum Fault {
         /// What happens to the packets.
         effects: Effects,
     },
+    /// A port is blocked.
+    Block {
+        /// The nodes that listen on it.
+        nodes: Vec<String>,
+        /// The port.
+        port: u16,
+        /// Only for these nodes, or [`CLIENTS`]; empty: for every node of the cluster and clients.
+        #[serde(default)]
+        from: Vec<String>,
+        /// How.
+        mode: BlockMode,
+    },
+    /// TCP connections to a port go wrong.
+    Stream {
+        /// The nodes that listen on it.
+        nodes: Vec<String>,
+        /// The port.
+        port: u16,
+        /// Only those of these nodes, or [`CLIENTS`]; empty: of every node of the cluster and clients.
+        #[serde(default)]
+        from: Vec<String>,
+        /// How.
+        mode: StreamMode,
+    },
+    /// Names can't be resolved.
+    Dns {
+        /// On these nodes.
+        nodes: Vec<String>,
+        /// How that fails.
+        mode: DnsMode,
+    },
     /// A service's processes see a wall clock that is off. The machine's clock is never touched.
     Clock {
         /// On these nodes.
@@ -161,6 +193,9 @@ pub enum NodeFault {
     DropFrom {
         /// Source addresses.
         peers: Vec<IpAddr>,
+        /// The harness's addresses, too.
+        #[serde(default)]
+        clients: bool,
     },
     /// Kill a service started by this agent.
     Kill {
@@ -203,6 +238,33 @@ pub enum NodeFault {
         answers: bool,
         /// Which effects.
         effects: Effects,
+    },
+    /// Block a local port, except for management traffic.
+    Block {
+        /// Source addresses.
+        from: Vec<IpAddr>,
+        /// The harness's addresses, too.
+        clients: bool,
+        /// The local port.
+        port: u16,
+        /// How.
+        mode: BlockMode,
+    },
+    /// Lead new TCP connections to a local port to a process that ill-treats them.
+    Stream {
+        /// Source addresses.
+        from: Vec<IpAddr>,
+        /// The harness's addresses, too.
+        clients: bool,
+        /// The local port.
+        port: u16,
+        /// What happens to them.
+        mode: StreamMode,
+    },
+    /// Let this node's questions for names fail.
+    Dns {
+        /// How.
+        mode: DnsMode,
     },
     /// Shift the wall clock that a service's processes see.
     Clock {

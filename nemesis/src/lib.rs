@@ -11,4 +11,5 @@ pub mod fault;
 pub mod frame;
 pub mod outcome;
 pub mod plan;
+pub mod ports;
 pub mod protocol;

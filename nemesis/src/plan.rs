@@ -2,6 +2,7 @@
 //! show it from outside.
 
 mod link;
+mod port;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -56,8 +57,11 @@ pub enum PlanError {
     /// Effects on packets that can't be had.
     #[error(transparent)]
     Effects(#[from] EffectsError),
+    /// Connections can't go wrong in such a way.
+    #[error("{0}")]
+    Stream(String),
     /// Answers to clients don't come in at any node.
-    #[error("what goes to `{CLIENTS}` comes in at no node; name them in `from`, without `both`")]
+    #[error("what goes to `{CLIENTS}` comes in at no node; name them in `from`")]
     ToClients,
     /// A clock that isn't off, or off by more than anyone wants.
     #[error("an offset of {0} ms is 0 or more than {LONGEST_OFFSET_MS} ms either way")]
@@ -164,6 +168,21 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
             port,
             effects,
         } => link::shape("shape", (from, to, *both), *port, *effects, topology),
+        Fault::Block {
+            nodes,
+            port,
+            from,
+            mode,
+        } => port::block(nodes, *port, from, *mode, topology),
+        Fault::Stream {
+            nodes,
+            port,
+            from,
+            mode,
+        } => port::stream(nodes, *port, from, *mode, topology),
+        Fault::Dns { nodes, mode } => {
+            each(nodes, "dns", topology, |_| NodeFault::Dns { mode: *mode })
+        }
         Fault::Clock {
             nodes,
             service,
@@ -212,7 +231,7 @@ pub fn probes(fault: &Fault) -> Vec<Probe> {
         return Vec::new();
     };
     let mut found = BTreeSet::new();
-    for a in from {
+    for a in from.iter().filter(|node| *node != CLIENTS) {
         for b in to {
             found.insert(Probe {
                 from: a.clone(),
@@ -246,14 +265,25 @@ fn partition(
     if let Some(node) = from.iter().find(|node| to.contains(node)) {
         return Err(PlanError::OnBothSides(node.clone()));
     }
-    let (from_addresses, to_addresses) = (addresses(from, topology)?, addresses(to, topology)?);
+    if to.iter().any(|node| node == CLIENTS) {
+        return Err(PlanError::ToClients);
+    }
+    let (from_addresses, clients) = link::senders("partition", from, topology)?;
+    let to_addresses = addresses(to, topology)?;
+    let from_nodes: Vec<String> = from
+        .iter()
+        .filter(|node| *node != CLIENTS)
+        .cloned()
+        .collect();
     let mut orders = each(to, "partition", topology, |_| NodeFault::DropFrom {
         peers: from_addresses.clone(),
+        clients,
     })?;
-    if !one_way {
-        orders.extend(each(from, "partition", topology, |_| {
+    if !one_way && !from_nodes.is_empty() {
+        orders.extend(each(&from_nodes, "partition", topology, |_| {
             NodeFault::DropFrom {
                 peers: to_addresses.clone(),
+                clients: false,
             }
         })?);
     }

@@ -83,7 +83,12 @@ fn make_ready(
     order: Order<'_>,
 ) -> Result<(), AgentError> {
     match order.order {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Shape { .. } => {
+        NodeFault::DropFrom { .. }
+        | NodeFault::Reset { .. }
+        | NodeFault::Shape { .. }
+        | NodeFault::Block { .. }
+        | NodeFault::Stream { .. }
+        | NodeFault::Dns { .. } => {
             filter::prepare_table(lock, prepared, order)?;
         }
         NodeFault::Kill {
@@ -126,9 +131,12 @@ pub(crate) fn strike(
         ready,
     } = prepared;
     let outcome = match entry.order.clone() {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Shape { .. } => {
-            filter::filter(&entry, ready, ordered)
-        }
+        NodeFault::DropFrom { .. }
+        | NodeFault::Reset { .. }
+        | NodeFault::Shape { .. }
+        | NodeFault::Block { .. }
+        | NodeFault::Stream { .. }
+        | NodeFault::Dns { .. } => filter::filter(&entry, ready, ordered),
         NodeFault::Kill {
             service,
             restart,

@@ -45,8 +45,8 @@ pub(crate) enum UndoStep {
         /// Which.
         process: ProcessId,
     },
-    /// End the process that reads a queue of packets; comes before the table that fills it is deleted.
-    EndQueue {
+    /// End the process that does the lasting work of a fault.
+    EndAttendant {
         /// Which.
         process: ProcessId,
         /// Where it keeps account.

@@ -64,9 +64,9 @@ pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
 fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, AgentError> {
     Ok(match step {
         UndoStep::DeleteTable { table } => nft::exists(table)?.then(|| format!("table {table}")),
-        UndoStep::EndQueue { process, .. } => process
+        UndoStep::EndAttendant { process, .. } => process
             .is_alive()
-            .then(|| format!("queue process {}", process.pid)),
+            .then(|| format!("process {} of a fault", process.pid)),
         UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
         UndoStep::RestoreClocks { tag, .. } => match clock::shifted(*tag)?.len() {
             0 => None,

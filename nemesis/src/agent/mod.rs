@@ -6,6 +6,8 @@
 //! the agent), the next agent (its `Hello`), and a person (`shakedown-agent heal`). Each takes the
 //! state directory's lock first, so only one of them undoes a fault.
 
+mod account;
+mod attendant;
 mod clock;
 mod disk;
 mod durable;
@@ -17,11 +19,13 @@ mod lease;
 mod ledger;
 mod leftovers;
 mod nft;
+mod port_rules;
 mod probe;
 mod process;
 mod queue;
 mod rules;
 mod serve;
+mod server;
 mod service;
 mod session;
 mod signals;
@@ -39,6 +43,7 @@ pub use leftovers::{Leftover, leftovers};
 pub use process::ProcessId;
 pub use queue::queue_main;
 pub use serve::serve;
+pub use server::server_main;
 pub use spawn::spawn_main;
 pub use state_dir::{DEFAULT_STATE_DIR, StateDir};
 pub use undo::{HealReport, Undone, Unhealed, heal};

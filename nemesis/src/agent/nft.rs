@@ -69,6 +69,26 @@ impl Drop for Loader {
     }
 }
 
+/// Asks the kernel whether it would take a table, without loading it.
+pub(crate) fn try_out(table: &Table) -> Result<(), AgentError> {
+    let mut child = Command::new("nft")
+        .args(["-c", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(AgentError::NftMissing)?;
+    if let Some(mut input) = child.stdin.take() {
+        // If nft has ended, its status tells more than the broken pipe.
+        let _ = input.write_all(table.script.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(AgentError::NftMissing)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(refused("try out", &String::from_utf8_lossy(&output.stderr)))
+}
+
 /// Checks that the kernel holds a table's rules in their order: those that spare management first.
 pub(crate) fn check(table: &Table) -> Result<(), AgentError> {
     let rules = rules(&table.name)?.unwrap_or_default();

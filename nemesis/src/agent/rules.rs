@@ -47,12 +47,12 @@ pub(crate) fn table_name(run: &str, fault: &str) -> String {
     format!("shakedown_{run}_{fault}")
 }
 
-/// Drops what comes in from `peers`, except management traffic.
-pub(crate) fn drop_from(name: &str, peers: &[IpAddr], management: &Management) -> Table {
+/// Drops what comes in, except management traffic.
+pub(crate) fn drop_from(name: &str, concerned: Concerned<'_>, management: &Management) -> Table {
     let mut chain = Chain::input(management);
-    for peer in peers {
+    for peer in concerned.sources(management) {
         let comment = format!("{DROPPED} {peer}");
-        chain.rule(&format!("{} counter drop", source(*peer)), &comment);
+        chain.rule(&format!("{} counter drop", source(peer)), &comment);
     }
     table(name, &[chain])
 }
@@ -72,7 +72,7 @@ pub(crate) struct Concerned<'a> {
 
 impl Concerned<'_> {
     /// Where packets come from, each address once.
-    fn sources(&self, management: &Management) -> Vec<IpAddr> {
+    pub(crate) fn sources(&self, management: &Management) -> Vec<IpAddr> {
         let clients = management.iter().map(|(address, _)| *address);
         let mut all = self.from.to_vec();
         all.extend(clients.filter(|_| self.clients));
@@ -195,14 +195,16 @@ fn reject(chain: &mut Chain, probability: f64) {
     }
 }
 
-fn source(peer: IpAddr) -> String {
+/// What a rule says of who sent a packet.
+pub(crate) fn source(peer: IpAddr) -> String {
     match peer {
         IpAddr::V4(address) => format!("ip saddr {address}"),
         IpAddr::V6(address) => format!("ip6 saddr {address}"),
     }
 }
 
-struct Chain {
+/// A chain of a table under construction.
+pub(crate) struct Chain {
     name: &'static str,
     hook: &'static str,
     rules: String,
@@ -229,10 +231,16 @@ impl Chain {
 
     /// The chain that sees every incoming packet, just before the host's own filters do. `return` in
     /// it hands the packet on to those, so it opens nothing that is closed.
-    fn input(management: &Management) -> Self {
+    pub(crate) fn input(management: &Management) -> Self {
+        let hook = "type filter hook input priority -10; policy accept;";
+        Self::guarded("input", hook, management)
+    }
+
+    /// A chain on a hook for incoming packets that first lets management traffic pass.
+    pub(crate) fn guarded(name: &'static str, hook: &'static str, management: &Management) -> Self {
         let mut chain = Self {
-            hook: "    type filter hook input priority -10; policy accept;\n",
-            ..Self::new("input")
+            hook,
+            ..Self::new(name)
         };
         for (address, port) in management {
             let comment = format!("{MANAGEMENT} {address} {port}");
@@ -252,21 +260,40 @@ impl Chain {
         chain
     }
 
-    fn rule(&mut self, rule: &str, comment: &str) {
+    /// The chain that sees every packet of this node's own, and first lets management traffic pass.
+    pub(crate) fn output(hook: &'static str, management: &Management) -> Self {
+        let mut chain = Self {
+            hook,
+            ..Self::new("output")
+        };
+        for (address, port) in management {
+            let to = source(*address).replace("saddr", "daddr");
+            let comment = format!("{MANAGEMENT} {address} {port}");
+            chain.rule(&format!("{to} tcp sport {port} counter return"), &comment);
+        }
+        chain
+    }
+
+    pub(crate) fn rule(&mut self, rule: &str, comment: &str) {
         // Writing to a string can't fail.
         let _ = writeln!(self.rules, "    {rule} comment \"{comment}\"");
         self.comments.push(comment.to_owned());
     }
 }
 
-fn table(name: &str, chains: &[Chain]) -> Table {
+/// A table of these chains; those that others go to come first.
+pub(crate) fn table(name: &str, chains: &[Chain]) -> Table {
     // `create` fails if there is such a table, where `table` alone would add to it.
     let mut script = format!("create table inet {name}\ntable inet {name} {{\n");
     for chain in chains {
+        let hook = match chain.hook {
+            "" => String::new(),
+            hook => format!("    {hook}\n"),
+        };
         let _ = writeln!(
             script,
-            "  chain {} {{\n{}{}  }}",
-            chain.name, chain.hook, chain.rules
+            "  chain {} {{\n{hook}{}  }}",
+            chain.name, chain.rules
         );
     }
     script.push_str("}\n");
@@ -297,7 +324,13 @@ mod tests {
     #[test]
     fn a_partition_lets_management_pass_before_it_drops() {
         let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
-        insta::assert_snapshot!(drop_from("shakedown_r_f", &peers, &management()).script);
+        let concerned = Concerned {
+            from: &peers,
+            clients: true,
+            port: None,
+            answers: false,
+        };
+        insta::assert_snapshot!(drop_from("shakedown_r_f", concerned, &management()).script);
     }
 
     #[test]

@@ -6,16 +6,16 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use super::attendant;
 use super::clock;
 use super::disk;
 use super::durable;
 use super::error::AgentError;
 use super::evidence::{evidence, states};
+use super::filter;
 use super::ledger::{self, Entry, UndoStep};
 use super::nft;
 use super::process::{self, ProcessId};
-use super::queue;
-use super::rules;
 use super::service::{self, Record};
 use super::signals;
 use super::state_dir::{StateDir, StateLock};
@@ -207,8 +207,8 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
             }
             return Ok(None);
         }
-        UndoStep::EndQueue { process, totals } => {
-            queue::end(process, totals)?;
+        UndoStep::EndAttendant { process, totals } => {
+            attendant::end(process, totals)?;
             return Ok(None);
         }
         UndoStep::DeleteTable { table } => {
@@ -278,49 +278,18 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
         )],
     });
     match &entry.order {
-        NodeFault::DropFrom { .. } | NodeFault::Reset { .. } | NodeFault::Shape { .. } => {
-            filtered(entry, installed).map(|outcome| queue::last_look(entry, outcome))
-        }
+        NodeFault::DropFrom { .. }
+        | NodeFault::Reset { .. }
+        | NodeFault::Shape { .. }
+        | NodeFault::Block { .. }
+        | NodeFault::Stream { .. }
+        | NodeFault::Dns { .. } => filter::last_look(entry, installed),
         NodeFault::Pause { .. } => Ok(still_paused(entry, installed)),
         NodeFault::Kill { .. } => Ok(signals::ended_by_now(entry, installed)),
         NodeFault::Clock { .. } => clock::last_look(entry, installed),
         NodeFault::DiskFull { dir, .. } => disk::still_full(dir, installed),
         _ => Ok(installed),
     }
-}
-
-fn filtered(entry: &Entry, mut installed: NodeOutcome) -> Result<NodeOutcome, AgentError> {
-    let table = rules::table_name(&entry.run, &entry.fault);
-    let Some(found) = nft::rules(&table)? else {
-        installed.evidence.push(evidence(
-            format!("table {table} before undo"),
-            "no such table",
-        ));
-        // A table that was there and is not any more was taken away by someone else.
-        if installed.outcome == Outcome::Installed {
-            installed.outcome = Outcome::Indeterminate;
-        }
-        return Ok(installed);
-    };
-    let mut hits = 0;
-    for rule in found {
-        let Some(packets) = rule.packets else {
-            continue;
-        };
-        if rule.comment.starts_with(rules::DROPPED)
-            || [rules::REJECTED, rules::SHAPED].contains(&rule.comment.as_str())
-        {
-            hits += packets;
-        }
-        let what = format!("packets counted by rule `{}`", rule.comment);
-        installed.evidence.push(evidence(what, packets.to_string()));
-    }
-    installed.outcome = if hits > 0 {
-        Outcome::Installed
-    } else {
-        Outcome::Skipped
-    };
-    Ok(installed)
 }
 
 fn still_paused(entry: &Entry, mut installed: NodeOutcome) -> NodeOutcome {

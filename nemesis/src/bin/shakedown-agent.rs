@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use shakedown_nemesis::agent::{
     AgentError, DEFAULT_STATE_DIR, ProcessId, StateDir, change_main, heal, leftovers, queue_main,
-    serve, spawn_main, watchdog_main,
+    serve, server_main, spawn_main, watchdog_main,
 };
 
 const USAGE: &str = "\
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
             open(state).and_then(|state| Err(spawn_main(&state, spec)))
         }
         ["queue", work] => queue_main(work).map(|()| ExitCode::SUCCESS),
+        ["server", work] => server_main(work).map(|()| ExitCode::SUCCESS),
         ["clock", order] => change_main(order).map(|()| ExitCode::SUCCESS),
         _ => {
             eprint!("{USAGE}");

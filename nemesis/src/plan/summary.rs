@@ -2,6 +2,7 @@
 
 use crate::effects::Effects;
 use crate::fault::Fault;
+use crate::ports::{BlockMode, DnsMode};
 
 /// One line that tells a person what the fault does.
 pub fn summary(fault: &Fault) -> String {
@@ -77,6 +78,37 @@ pub fn summary(fault: &Fault) -> String {
             port,
             effects,
         } => link(from, if *both { "<->" } else { "->" }, to, *port, effects),
+        Fault::Block {
+            nodes,
+            port,
+            from,
+            mode,
+        } => {
+            let what = match mode {
+                BlockMode::Drop => "blocked",
+                BlockMode::DropNew => "blocked for new connections",
+                BlockMode::Refuse => "refuses connections",
+            };
+            format!("{} {what} for {}", ports(nodes, *port), everyone(from))
+        }
+        Fault::Stream {
+            nodes,
+            port,
+            from,
+            mode,
+        } => {
+            let (to, how) = (ports(nodes, *port), mode.words());
+            format!("new connections {} -> {to} {how}", everyone(from))
+        }
+        Fault::Dns { nodes, mode } => {
+            let how = match mode {
+                DnsMode::Drop => "are never answered",
+                DnsMode::Servfail => "are answered by SERVFAIL",
+                DnsMode::Refused => "are answered by REFUSED",
+                DnsMode::Nxdomain => "are answered by NXDOMAIN",
+            };
+            format!("questions for names on {} {how}", list(nodes))
+        }
         Fault::Clock {
             nodes,
             service,
@@ -121,6 +153,19 @@ fn link(
     };
     let (from, to) = (list(from), list(&targets));
     format!("packets {from} {arrow} {to} {}", effects.words())
+}
+
+fn ports(nodes: &[String], port: u16) -> String {
+    let targets: Vec<String> = nodes.iter().map(|node| format!("{node}:{port}")).collect();
+    list(&targets)
+}
+
+fn everyone(from: &[String]) -> String {
+    if from.is_empty() {
+        "everyone".to_owned()
+    } else {
+        list(from)
+    }
 }
 
 fn list(names: &[String]) -> String {

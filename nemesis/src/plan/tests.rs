@@ -3,6 +3,7 @@
 use super::*;
 use crate::effects::Distribution;
 use crate::fault::{KillSignal, LONGEST_DELAY_MS};
+use crate::ports::{BlockMode, DnsMode, Side, StreamMode};
 
 fn cluster() -> Topology {
     (1..=4)
@@ -46,6 +47,15 @@ fn lossy(from: &[&str], to: &[&str], both: bool) -> Fault {
     }
 }
 
+fn stream(mode: StreamMode) -> Fault {
+    Fault::Stream {
+        nodes: names(&["n4"]),
+        port: 7700,
+        from: vec![],
+        mode,
+    }
+}
+
 fn clock(offset_ms: i64) -> Fault {
     Fault::Clock {
         nodes: names(&["n1"]),
@@ -65,6 +75,7 @@ fn power_loss(dir: &str) -> Fault {
 fn drop_from(last: &[u8]) -> NodeFault {
     NodeFault::DropFrom {
         peers: last.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect(),
+        clients: false,
     }
 }
 
@@ -162,6 +173,12 @@ fn senseless_faults_are_refused_with_the_reason() {
         lossy(&["n1"], &[CLIENTS], false),
         lossy(&[CLIENTS], &["n1"], true),
         lossy(&[], &["n1"], false),
+        cut(&["n1"], &[CLIENTS], false),
+        stream(StreamMode::Slice {
+            bytes: 0,
+            pause_ms: 1,
+        }),
+        stream(StreamMode::SlowClose { hold_ms: 60_001 }),
         clock(0),
         clock(i64::MIN),
         power_loss("data"),
@@ -185,9 +202,12 @@ fn senseless_faults_are_refused_with_the_reason() {
     a delay of 100 ms with a jitter of 101 ms: the delay must be at most 10000 ms, the jitter at most the delay
     a delay of 10001 ms with a jitter of 0 ms: the delay must be at most 10000 ms, the jitter at most the delay
     node `n1` is on both sides
-    what goes to `clients` comes in at no node; name them in `from`, without `both`
-    what goes to `clients` comes in at no node; name them in `from`, without `both`
+    what goes to `clients` comes in at no node; name them in `from`
+    what goes to `clients` comes in at no node; name them in `from`
     `from` of shape is empty
+    what goes to `clients` comes in at no node; name them in `from`
+    pieces of 0 bytes never arrive
+    a late close of 60001 ms is not within 1 to 60000 ms
     an offset of 0 ms is 0 or more than 315360000000 ms either way
     an offset of -9223372036854775808 ms is 0 or more than 315360000000 ms either way
     `data` is not an absolute path without `..`
@@ -211,6 +231,42 @@ fn a_delay_is_ordered_where_packets_come_in() {
         },
     };
     assert_eq!(orders, [("n4".to_owned(), order)]);
+}
+
+#[test]
+fn a_fault_on_a_port_concerns_everyone_unless_some_are_named() {
+    let block = |from: &[&str]| Fault::Block {
+        nodes: names(&["n4"]),
+        port: 7700,
+        from: names(from),
+        mode: BlockMode::Refuse,
+    };
+    let concerned = |fault| match &compile(&fault, &cluster()).unwrap()[0].1 {
+        NodeFault::Block { from, clients, .. } => (from.len(), *clients),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(concerned(block(&[])), (4, true));
+    assert_eq!(concerned(block(&["n1"])), (1, false));
+    assert_eq!(concerned(block(&[CLIENTS])), (0, true));
+}
+
+#[test]
+fn a_partition_from_clients_is_installed_at_the_nodes_and_not_probed_from_there() {
+    let fault = cut(&[CLIENTS, "n1"], &["n4"], false);
+    let orders = compile(&fault, &cluster()).unwrap();
+    let at = |n: &str| {
+        orders
+            .iter()
+            .find(|(node, _)| node == n)
+            .map(|o| o.1.clone())
+    };
+    assert_eq!(at("n1"), Some(drop_from(&[4])));
+    let NodeFault::DropFrom { peers, clients } = at("n4").unwrap() else {
+        panic!("{orders:?}");
+    };
+    assert_eq!((peers.len(), clients), (1, true));
+    assert_eq!(probes(&fault).len(), 2);
+    assert!(probes(&cut(&[CLIENTS], &["n4"], false)).is_empty());
 }
 
 #[test]
@@ -276,6 +332,26 @@ fn summaries_read_as_sentences() {
         &reset,
         &delay(200, 20),
         &lossy(&["n1"], &["n4"], true),
+        &Fault::Block {
+            nodes: names(&["n4"]),
+            port: 7700,
+            from: names(&["n1", CLIENTS]),
+            mode: BlockMode::DropNew,
+        },
+        &stream(StreamMode::Hang),
+        &stream(StreamMode::Cut {
+            after_bytes: 100,
+            of: Side::Answers,
+        }),
+        &stream(StreamMode::Slice {
+            bytes: 10,
+            pause_ms: 5,
+        }),
+        &stream(StreamMode::SlowClose { hold_ms: 500 }),
+        &Fault::Dns {
+            nodes: names(&["n1"]),
+            mode: DnsMode::Servfail,
+        },
         &clock(-5000),
         &power_loss("/data"),
         &full,
@@ -290,6 +366,12 @@ fn summaries_read_as_sentences() {
     each data packet n1 -> n4:7700 containing shard":5 reset with probability 0.02
     packets n1 -> n4:7700 held for 200 ms ± 20 ms
     packets n1 <-> n4:7700 2 % lost
+    n4:7700 blocked for new connections for n1, clients
+    new connections everyone -> n4:7700 accepted and never answered
+    new connections everyone -> n4:7700 cut after 100 bytes of answer
+    new connections everyone -> n4:7700 passed on in pieces of 10 bytes, with 5 ms after each
+    new connections everyone -> n4:7700 closed 500 ms late
+    questions for names on n1 are answered by SERVFAIL
     wall clock of web on n1 set 5000 ms behind
     power cut off web and its disk /data on n1: data not synced is lost
     disk /data on n1 filled, 4096 bytes left

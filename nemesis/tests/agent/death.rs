@@ -31,6 +31,7 @@ fn afflicted(node: &Node, lease_ms: u64) -> (Channel, i32) {
 fn cut(agent: &mut Channel) {
     let order = NodeFault::DropFrom {
         peers: vec!["10.99.0.77".parse().unwrap()],
+        clients: false,
     };
     assert_eq!(agent.install("cut", order).outcome, Outcome::Installed);
 }
@@ -114,6 +115,7 @@ fn an_agent_killed_while_nft_loads_its_rules_leaves_none_behind() {
         fault: "cut".into(),
         order: NodeFault::DropFrom {
             peers: vec!["10.99.0.77".parse().unwrap()],
+            clients: false,
         },
         noop: false,
     });

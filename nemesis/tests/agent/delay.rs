@@ -132,7 +132,7 @@ fn the_death_of_the_queue_process_lets_packets_pass_and_is_told() {
     assert!(is_delayed(takes(&a, b.ip, PORT)));
     let (_, left) = b.agent("leftovers");
     let process = left[0]["remains"][1].as_str().unwrap();
-    let pid = process.strip_prefix("queue process ").unwrap();
+    let pid = process.split(' ').nth(1).unwrap();
     b.run(&["kill", "-9", pid]);
     eventually("packets pass", || !is_delayed(takes(&a, b.ip, PORT)));
     let ended = at_b.undo("delay");

@@ -17,6 +17,7 @@ const ARRIVES_MS: u64 = 20_000;
 fn drop_from(peers: &[IpAddr]) -> NodeFault {
     NodeFault::DropFrom {
         peers: peers.to_vec(),
+        clients: false,
     }
 }
 

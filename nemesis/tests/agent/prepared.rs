@@ -14,6 +14,7 @@ use crate::traffic::probe;
 fn cut(peer: &Node) -> NodeFault {
     NodeFault::DropFrom {
         peers: vec![peer.ip],
+        clients: false,
     }
 }
 

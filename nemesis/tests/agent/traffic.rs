@@ -73,7 +73,8 @@ pub(crate) fn request(address: IpAddr, port: u16, request: &[u8]) -> io::Result<
     Ok(())
 }
 
-fn connect(address: IpAddr, port: u16) -> io::Result<TcpStream> {
+/// Opens a connection and reads the greeting.
+pub(crate) fn connect(address: IpAddr, port: u16) -> io::Result<TcpStream> {
     let patience = Duration::from_secs(5);
     let mut server = TcpStream::connect_timeout(&SocketAddr::new(address, port), patience)?;
     server.set_read_timeout(Some(patience))?;

@@ -1,17 +1,17 @@
 //! The work of a bad link: packets are taken from the queue, have effects, and go when their time has come.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Instant;
-
-use nix::sys::signalfd::SignalFd;
 
 use super::copies::Copies;
 use super::damage::damage;
 use super::headers::stated_length;
 use super::packets::{Copy, Packet, Packets};
 use super::shaper::Shaper;
-use super::worker::{News, TOTALS_EVERY, await_any, say_ready};
+use crate::agent::account::Account;
+use crate::agent::attendant::{ACCOUNT_EVERY, Listener, News, say_ready};
 use crate::effects::Effects;
 
 /// A packet on its way, and what is different about it.
@@ -38,7 +38,7 @@ pub(super) fn shape(
     effects: Effects,
     seed: u64,
     totals: &Path,
-    signals: &SignalFd,
+    listener: &Listener,
 ) -> io::Result<()> {
     let copy = if effects.corrupt_percent > 0.0 || effects.duplicate_percent > 0.0 {
         Copy::Everything
@@ -58,21 +58,23 @@ pub(super) fn shape(
         copies,
         dropped: Vec::new(),
     };
-    say_ready(&packets)?;
-    let mut written = Instant::now();
+    say_ready(packets.number)?;
+    let (mut asked, mut written) = (0, Instant::now());
     loop {
-        let wait = link.shaper.next_due().map_or(TOTALS_EVERY, |due| {
+        let wait = link.shaper.next_due().map_or(ACCOUNT_EVERY, |due| {
             due.saturating_duration_since(Instant::now())
-                .min(TOTALS_EVERY)
+                .min(ACCOUNT_EVERY)
         });
-        let news = await_any(&packets, signals, wait)?;
+        let news = listener.wait(Some(packets.as_fd()), wait)?;
         while packets.take(|packet, bytes| link.take(packet, bytes, Instant::now()))? {}
         link.let_go(&packets, news == News::End)?;
-        if news == News::Tell {
-            link.shaper.totals.asked += 1;
-        }
-        if news != News::Nothing || written.elapsed() >= TOTALS_EVERY {
-            link.shaper.totals.write(totals)?;
+        asked += u64::from(news == News::Tell);
+        if news != News::Nothing || written.elapsed() >= ACCOUNT_EVERY {
+            let account = Account {
+                asked,
+                totals: link.shaper.totals,
+            };
+            account.write(totals)?;
             written = Instant::now();
         }
         if news == News::End {

@@ -1,8 +1,5 @@
-//! What happened to packets so far, and the file in which it is kept.
+//! What happened to packets so far.
 
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +11,6 @@ use crate::outcome::Evidence;
 /// Counts of packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Totals {
-    /// How often the agent had asked for these totals.
-    pub(crate) asked: u64,
     /// Packets that came.
     pub(crate) packets: u64,
     /// Those of them lost.
@@ -64,18 +59,6 @@ impl Totals {
         self.bytes += length as u64;
         self.let_go += 1;
         self.overtaken += u64::from(overtaken);
-    }
-
-    /// Reads a file of totals; `None` if there is none yet.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
-    }
-
-    /// Writes them, so that a reader sees all or nothing.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("tmp");
-        fs::write(&unfinished, serde_json::to_vec(self)?)?;
-        fs::rename(&unfinished, path)
     }
 
     /// True if each effect asked for happened to some packet.
@@ -164,18 +147,5 @@ mod tests {
         assert!(totals.show(&effects));
         totals.lost = 0;
         assert!(!totals.show(&effects));
-    }
-
-    #[test]
-    fn totals_are_found_again_in_their_file_and_none_where_there_is_no_file() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("totals.json");
-        assert_eq!(Totals::read(&path), None);
-        let totals = Totals {
-            packets: 3,
-            ..Totals::default()
-        };
-        totals.write(&path).unwrap();
-        assert_eq!(Totals::read(&path), Some(totals));
     }
 }
