@@ -74,6 +74,24 @@ pub(crate) fn resolve(
             port: s.port,
             effects: s.effects(),
         },
+        FaultParameters::Block(b) => Fault::Block {
+            nodes: targets(&b.nodes),
+            port: *b.port.get_ref(),
+            from: b.from.as_ref().map(targets).unwrap_or_default(),
+            mode: b.mode,
+        },
+        FaultParameters::Stream(s) => Fault::Stream {
+            nodes: targets(&s.nodes),
+            port: *s.port.get_ref(),
+            from: s.from.as_ref().map(targets).unwrap_or_default(),
+            mode: s
+                .mode()
+                .expect("validation saw to it that one thing happens"),
+        },
+        FaultParameters::Dns(d) => Fault::Dns {
+            nodes: targets(&d.nodes),
+            mode: d.mode,
+        },
         FaultParameters::Clock(c) => Fault::Clock {
             nodes: targets(&c.nodes),
             service: c.service.get_ref().clone(),
@@ -103,6 +121,9 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::Reset { .. } => "reset",
         Fault::Delay { .. } => "delay",
         Fault::Shape { .. } => "shape",
+        Fault::Block { .. } => "block",
+        Fault::Stream { .. } => "stream",
+        Fault::Dns { .. } => "dns",
         Fault::Clock { .. } => "clock",
         Fault::PowerLoss { .. } => "power_loss",
         Fault::DiskFull { .. } => "disk_full",

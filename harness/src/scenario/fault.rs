@@ -6,7 +6,7 @@ use shakedown_nemesis::fault::KillSignal;
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::{Names, ShapeFault, Trigger};
+use super::{BlockFault, DnsFault, Names, ShapeFault, StreamFault, Trigger};
 
 /// A fault.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +33,12 @@ pub struct FaultItem {
     pub delay: Option<DelayFault>,
     /// A link is bad.
     pub shape: Option<ShapeFault>,
+    /// A port is blocked.
+    pub block: Option<BlockFault>,
+    /// Connections go wrong.
+    pub stream: Option<StreamFault>,
+    /// Names can't be resolved.
+    pub dns: Option<DnsFault>,
     /// A service sees a wrong wall clock.
     pub clock: Option<ClockFault>,
     /// A node loses power: what it has not made durable is gone.
@@ -181,6 +187,12 @@ pub enum FaultParameters<'a> {
     Delay(&'a DelayFault),
     /// See [`ShapeFault`].
     Shape(&'a ShapeFault),
+    /// See [`BlockFault`].
+    Block(&'a BlockFault),
+    /// See [`StreamFault`].
+    Stream(&'a StreamFault),
+    /// See [`DnsFault`].
+    Dns(&'a DnsFault),
     /// See [`ClockFault`].
     Clock(&'a ClockFault),
     /// See [`PowerLossFault`].
@@ -199,6 +211,9 @@ impl FaultItem {
             self.reset.as_ref().map(FaultParameters::Reset),
             self.delay.as_ref().map(FaultParameters::Delay),
             self.shape.as_ref().map(FaultParameters::Shape),
+            self.block.as_ref().map(FaultParameters::Block),
+            self.stream.as_ref().map(FaultParameters::Stream),
+            self.dns.as_ref().map(FaultParameters::Dns),
             self.clock.as_ref().map(FaultParameters::Clock),
             self.power_loss.as_ref().map(FaultParameters::PowerLoss),
             self.disk_full.as_ref().map(FaultParameters::DiskFull),
@@ -217,12 +232,17 @@ impl FaultItem {
         let reset = self.reset.iter_mut();
         let delay = self.delay.iter_mut();
         let shape = self.shape.iter_mut();
+        let block = self.block.iter_mut();
+        let stream = self.stream.iter_mut();
         (partition.flat_map(|p| [&mut p.from, &mut p.to]))
             .chain(self.kill.iter_mut().map(|k| &mut k.nodes))
             .chain(self.pause.iter_mut().map(|p| &mut p.nodes))
             .chain(reset.flat_map(|r| std::iter::once(&mut r.nodes).chain(r.from.as_mut())))
             .chain(delay.flat_map(|d| [&mut d.from, &mut d.to]))
             .chain(shape.flat_map(|s| [&mut s.from, &mut s.to]))
+            .chain(block.flat_map(|b| std::iter::once(&mut b.nodes).chain(b.from.as_mut())))
+            .chain(stream.flat_map(|s| std::iter::once(&mut s.nodes).chain(s.from.as_mut())))
+            .chain(self.dns.iter_mut().map(|d| &mut d.nodes))
             .chain(self.clock.iter_mut().map(|c| &mut c.nodes))
             .chain(self.power_loss.iter_mut().map(|p| &mut p.nodes))
             .chain(self.disk_full.iter_mut().map(|d| &mut d.nodes))
@@ -240,6 +260,9 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Reset(_) => "reset",
             FaultParameters::Delay(_) => "delay",
             FaultParameters::Shape(_) => "shape",
+            FaultParameters::Block(_) => "block",
+            FaultParameters::Stream(_) => "stream",
+            FaultParameters::Dns(_) => "dns",
             FaultParameters::Clock(_) => "clock",
             FaultParameters::PowerLoss(_) => "power_loss",
             FaultParameters::DiskFull(_) => "disk_full",
@@ -255,6 +278,11 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Reset(r) => std::iter::once(&r.nodes).chain(r.from.as_ref()).collect(),
             FaultParameters::Delay(d) => vec![&d.from, &d.to],
             FaultParameters::Shape(s) => vec![&s.from, &s.to],
+            FaultParameters::Block(b) => std::iter::once(&b.nodes).chain(b.from.as_ref()).collect(),
+            FaultParameters::Stream(s) => {
+                std::iter::once(&s.nodes).chain(s.from.as_ref()).collect()
+            }
+            FaultParameters::Dns(d) => vec![&d.nodes],
             FaultParameters::Clock(c) => vec![&c.nodes],
             FaultParameters::PowerLoss(p) => vec![&p.nodes],
             FaultParameters::DiskFull(d) => vec![&d.nodes],
@@ -264,7 +292,10 @@ impl<'a> FaultParameters<'a> {
     /// Those it names whose packets come in at other nodes: `clients` may be among them.
     pub(crate) fn senders(self) -> Option<&'a Spanned<Names>> {
         match self {
+            FaultParameters::Partition(p) => Some(&p.from),
             FaultParameters::Shape(s) => Some(&s.from),
+            FaultParameters::Block(b) => b.from.as_ref(),
+            FaultParameters::Stream(s) => s.from.as_ref(),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ mod catalogue;
 mod fault;
 mod load;
 mod parse;
+mod ports;
 mod shape;
 mod storm;
 mod trigger;
@@ -28,6 +29,7 @@ pub use fault::{
 pub use load::LoadItem;
 pub use parse::ScenarioError;
 pub(crate) use parse::toml_at;
+pub use ports::{BlockFault, DnsFault, StreamFault};
 pub use shape::ShapeFault;
 pub(crate) use shape::millis;
 pub use storm::{PlannedFault, StormFault, StormItem};

@@ -16,8 +16,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use sky::{Active, Sky};
 
 use super::{
-    ClockFault, DelayFault, DiskFullFault, FaultItem, InStorm, KillFault, Names, PartitionFault,
-    PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault, Trigger,
+    BlockFault, ClockFault, DelayFault, DiskFullFault, DnsFault, FaultItem, InStorm, KillFault,
+    Names, PartitionFault, PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault,
+    StreamFault, Trigger,
 };
 
 /// Set in the number of every storm's ChaCha stream, so that none is another actor's.
@@ -99,6 +100,12 @@ pub struct StormFault {
     /// As of a fault.
     pub shape: Option<ShapeFault>,
     /// As of a fault.
+    pub block: Option<BlockFault>,
+    /// As of a fault.
+    pub stream: Option<StreamFault>,
+    /// As of a fault.
+    pub dns: Option<DnsFault>,
+    /// As of a fault.
     pub clock: Option<ClockFault>,
     /// As of a fault.
     pub power_loss: Option<PowerLossFault>,
@@ -136,6 +143,9 @@ impl StormFault {
             reset: self.reset.clone(),
             delay: self.delay.clone(),
             shape: self.shape.clone(),
+            block: self.block.clone(),
+            stream: self.stream.clone(),
+            dns: self.dns.clone(),
             clock: self.clock.clone(),
             power_loss: self.power_loss.clone(),
             disk_full: self.disk_full.clone(),

@@ -8,7 +8,7 @@ use crate::scenario::storm::ANY;
 use crate::scenario::{FaultItem, FaultParameters, Names, Scenario};
 use crate::system::System;
 
-const KINDS: &str = "exactly one of `partition`, `kill`, `pause`, `reset`, `delay`, `shape`, `clock`, `power_loss`, `disk_full`";
+const KINDS: &str = "exactly one of `partition`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`";
 
 impl Scenario {
     pub(super) fn validate_faults(&self, system: &System) -> Result<(), Problem> {
@@ -138,7 +138,7 @@ impl Scenario {
         let senders = parameters.senders();
         if !senders.is_some_and(|senders| std::ptr::eq(senders, targets)) {
             let message = format!(
-                "`{CLIENTS}` can be named only where packets come from, in `from` of `shape`"
+                "`{CLIENTS}` can be named only where packets come from, in `from` of `partition`, `shape`, `block` and `stream`"
             );
             return Err(Problem::at(targets, message));
         }
@@ -254,6 +254,13 @@ fn validate_numbers(parameters: FaultParameters<'_>) -> Result<(), Problem> {
                 return Err(Problem::at(&shape.to, message));
             }
         }
+        FaultParameters::Block(block) => validate_port(&block.port)?,
+        FaultParameters::Stream(stream) => {
+            validate_port(&stream.port)?;
+            if let Err(message) = stream.mode() {
+                return Err(Problem::at(&stream.nodes, message));
+            }
+        }
         FaultParameters::Clock(clock) if clock.offset_ms().is_none_or(|ms| ms == 0) => {
             return Err(Problem::at(
                 &clock.offset,
@@ -263,4 +270,121 @@ fn validate_numbers(parameters: FaultParameters<'_>) -> Result<(), Problem> {
         _ => {}
     }
     Ok(())
+}
+
+fn validate_port(port: &Spanned<u16>) -> Result<(), Problem> {
+    if *port.get_ref() == 0 {
+        return Err(Problem::at(port, "expected a port of 1 to 65535"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{Catalogue, Scenario};
+
+    /// What is wrong with a fault, if anything.
+    fn problem(fault: &str) -> Option<String> {
+        let text = format!(
+            r#"
+            name = "test"
+            description = "test"
+            system = "miroir"
+            configuration = "test"
+            expectation = "test"
+            roles = [{{ role = "router", nodes = 1 }}, {{ role = "store", nodes = 1 }}]
+            [[load]]
+            name = "writes"
+            when = {{ at = "0s" }}
+            count = 1
+            mix = {{ insert = 1 }}
+            [[fault]]
+            name = "bad"
+            when = {{ at = "0s" }}
+            {fault}
+            [expect]
+            loss = "none"
+            writes_at_least = 1
+            "#
+        );
+        let systems = Catalogue::embedded().unwrap().systems;
+        let parsed = Scenario::parse("my.toml", &text, &systems);
+        parsed.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn faults_on_the_network_that_make_sense_are_accepted() {
+        for fault in [
+            r#"shape = { from = "clients", to = "router", loss_percent = 2 }"#,
+            r#"shape = { from = ["router", "clients"], to = "store", delay = "5ms" }"#,
+            r#"shape = { from = "router", to = "store", both = true, bytes_per_second = 1000 }"#,
+            r#"partition = { from = "clients", to = "router" }"#,
+            r#"block = { nodes = "store", port = 7700, mode = "refuse" }"#,
+            r#"block = { nodes = "store", port = 7700, from = "clients", mode = "drop_new" }"#,
+            r#"stream = { nodes = "store", port = 7700, hang = true }"#,
+            r#"stream = { nodes = "store", port = 7700, cut_after = 10, cut_of = "requests" }"#,
+            r#"stream = { nodes = "store", port = 7700, slice = 10, pause = "5ms" }"#,
+            r#"stream = { nodes = "store", port = 7700, close_late = "1s" }"#,
+            r#"dns = { nodes = "store", mode = "servfail" }"#,
+        ] {
+            assert_eq!(problem(fault), None, "{fault}");
+        }
+    }
+
+    #[test]
+    fn faults_on_the_network_that_make_no_sense_are_refused_with_what_was_expected() {
+        for (fault, expected) in [
+            (
+                r#"shape = { from = "router", to = "clients", loss_percent = 2 }"#,
+                "can be named only where packets come from",
+            ),
+            (
+                r#"shape = { from = "clients", to = "store", both = true, loss_percent = 2 }"#,
+                "`both` can't be had with `clients`",
+            ),
+            (
+                r#"kill = { nodes = "clients", service = "node" }"#,
+                "can be named only where packets come from",
+            ),
+            (
+                r#"shape = { from = "router", to = "store" }"#,
+                "no effect is asked for",
+            ),
+            (
+                r#"shape = { from = "router", to = "store", loss_percent = 200 }"#,
+                "loss of 200 % is not within 0 to 100",
+            ),
+            (
+                r#"shape = { from = ["clients", "nobody"], to = "store", loss_percent = 1 }"#,
+                "no role `nobody`",
+            ),
+            (
+                r#"block = { nodes = "store", port = 0, mode = "drop" }"#,
+                "expected a port of 1 to 65535",
+            ),
+            (
+                r#"stream = { nodes = "store", port = 7700 }"#,
+                "expected exactly one of `hang`",
+            ),
+            (
+                r#"stream = { nodes = "store", port = 7700, hang = true, slice = 1 }"#,
+                "expected exactly one of `hang`",
+            ),
+            (
+                r#"stream = { nodes = "store", port = 7700, hang = true, pause = "1s" }"#,
+                "`pause` belongs to `slice`",
+            ),
+            (
+                r#"stream = { nodes = "store", port = 7700, slice = 0 }"#,
+                "pieces of 0 bytes never arrive",
+            ),
+            (
+                r#"dns = { nodes = "store", mode = "lie" }"#,
+                "unknown variant `lie`",
+            ),
+        ] {
+            let found = problem(fault).unwrap_or_else(|| panic!("accepted: {fault}"));
+            assert!(found.contains(expected), "{fault}: {found}");
+        }
+    }
 }
