@@ -69,6 +69,21 @@ pub trait Model: Sync {
         None
     }
 
+    /// As [`shortcut`](Self::shortcut) for the beginning of the history up to and including a moment;
+    /// positions are those in the whole.
+    fn shortcut_until(&self, history: &History<Self::Op>, end: u32) -> Option<Shortcut> {
+        let (prefix, positions) = history.prefix(end, |op| self.without_answer(op));
+        let mut shortcut = self.shortcut(&prefix)?;
+        for operation in shortcut
+            .conflict
+            .iter_mut()
+            .flat_map(|conflict| &mut conflict.operations)
+        {
+            *operation = positions[*operation] as usize;
+        }
+        Some(shortcut)
+    }
+
     /// The operation in words; `name` spells out values.
     fn describe(&self, op: &Self::Op, name: &dyn Fn(i64) -> String) -> String;
 

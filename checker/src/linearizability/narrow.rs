@@ -3,7 +3,7 @@
 //!
 //! If a history is linearizable, so is each beginning of it, so the shortest can be found by bisection. A
 //! conflict that an algorithm special to the type found shows by the last return of its operations, and
-//! that is often the shortest beginning already: then two more looks do.
+//! that is often the shortest beginning already: then two more looks do. At worst there are O(log n).
 
 use std::time::Instant;
 
@@ -21,8 +21,8 @@ const EXPLAIN_BYTES: usize = 16 << 20;
 /// Operations in histories that are searched here, at most.
 const EXPLAIN_OPERATIONS: usize = 1 << 17;
 
-/// Beginnings looked at because of a conflict before it is bisection alone.
-const MAX_GUESSES: u32 = 4;
+/// Beginnings looked at because of a conflict between two steps of the bisection.
+const MAX_GUESSES: u32 = 2;
 
 /// What is known before.
 pub(super) enum Known {
@@ -96,24 +96,24 @@ impl<M: Model> Narrow<'_, M> {
                 good = returns.partition_point(|&other| operations[other].ret < ret);
             }
         }
-        let from_conflict = guess.is_some();
         let (mut found, mut shortest) = (None, true);
         while bad - good > 1 || found.is_none() {
             let sensible = |&guess: &usize| good < guess && (guess < bad || found.is_none());
             let middle = match guess.take().filter(sensible) {
-                Some(guess) if guesses_left > 0 => guess,
+                Some(guess) if guesses_left > 0 => {
+                    guesses_left -= 1;
+                    guess
+                }
                 _ if bad - good == 1 => bad,
-                _ if from_conflict => good + (bad - good) / 2,
                 // From the known beginning on in growing steps, then by halves.
-                _ => good + step.min((bad - good) / 2),
+                _ => {
+                    let next = good + step.min((bad - good) / 2);
+                    step *= 2;
+                    guesses_left = MAX_GUESSES;
+                    next
+                }
             };
-            step *= 2;
-            guesses_left = guesses_left.saturating_sub(1);
-            match self.judge(&Cut::new(
-                self.model,
-                self.history,
-                operations[returns[middle - 1]].ret,
-            )) {
+            match self.judge(operations[returns[middle - 1]].ret) {
                 Prefix::Linearizable if middle < bad => good = middle,
                 Prefix::Linearizable => break,
                 Prefix::Unknown if middle == bad => break,
@@ -135,87 +135,109 @@ impl<M: Model> Narrow<'_, M> {
         (good, bad, found.flatten(), shortest)
     }
 
-    fn judge(&self, prefix: &Cut<M::Op>) -> Prefix {
-        if let Some(shortcut) = self.model.shortcut(&prefix.history) {
+    /// Judges the history up to and including a moment.
+    fn judge(&self, end: u32) -> Prefix {
+        if let Some(shortcut) = self.model.shortcut_until(self.history, end) {
             return match shortcut.conflict {
                 None => Prefix::Linearizable,
-                conflict => Prefix::Not(conflict.map(|conflict| prefix.whole(conflict))),
+                conflict => Prefix::Not(conflict),
             };
         }
-        match self.search(&prefix.history) {
+        let found = self
+            .cut(end, |_, _| true)
+            .map(|cut| self.search(&cut.history));
+        match found {
             Some(Found::Linearizable) => Prefix::Linearizable,
             Some(Found::Stuck { .. }) => Prefix::Not(None),
             Some(Found::Unknown(_)) | None => Prefix::Unknown,
         }
     }
 
-    fn search(&self, history: &History<M::Op>) -> Option<Found<M::State>> {
-        if history.len() > EXPLAIN_OPERATIONS {
-            return None;
-        }
+    fn search(&self, history: &History<M::Op>) -> Found<M::State> {
         let limits = Limits {
             memory_bytes: EXPLAIN_BYTES,
             ..Limits::default()
         };
-        Some(search(self.model, history, &limits, self.deadline).found)
+        search(self.model, history, &limits, self.deadline).found
     }
 
     /// The violation at a return, with the configurations that cannot pass it.
     fn explained(&self, returning: usize, conflict: Option<Conflict>) -> Violation<M::State> {
-        let cut = Cut::new(
-            self.model,
-            self.history,
-            self.history.operations()[returning].ret,
-        );
-        let mut violation = Violation {
+        let end = self.history.operations()[returning].ret;
+        let (finals, of_conflict) = match (self.finals(end, |_, _| true), &conflict) {
+            (Some(finals), _) => (finals, false),
+            (None, Some(conflict)) => {
+                let values = self.values(conflict);
+                let concerned = |at: usize, op: &M::Op| {
+                    let value = self.model.value(op);
+                    conflict.operations.contains(&at)
+                        || value.is_some_and(|value| values.contains(&value))
+                };
+                let finals = self.finals(end, concerned).unwrap_or_default();
+                (finals, true)
+            }
+            (None, None) => (Vec::new(), false),
+        };
+        Violation {
             returning,
             shortest: true,
             conflict,
-            finals: Vec::new(),
-            of_conflict: false,
-        };
-        if let Some(Found::Stuck { finals, .. }) = self.search(&cut.history) {
-            violation.finals = cut.whole_finals(finals);
-            return violation;
+            of_conflict: of_conflict && !finals.is_empty(),
+            finals,
         }
-        let of_conflict = violation
-            .conflict
-            .as_ref()
-            .and_then(|conflict| self.values_of(&cut, conflict));
-        if let Some(part) = of_conflict
-            && let Some(Found::Stuck { finals, .. }) = self.search(&part.history)
-        {
-            violation.finals = part.whole_finals(finals);
-            violation.of_conflict = true;
-        }
-        violation
     }
 
-    /// The operations of a prefix that are about the same values as a conflict; `None` if it has values
-    /// that are about nothing in particular.
-    fn values_of(&self, cut: &Cut<M::Op>, conflict: &Conflict) -> Option<Cut<M::Op>> {
-        let whole = self.history.operations();
+    /// The values that a conflict is about.
+    fn values(&self, conflict: &Conflict) -> HashSet<i64> {
+        let operations = self.history.operations();
         let values = conflict
             .operations
             .iter()
-            .map(|&at| self.model.value(&whole[at].op));
-        let values: HashSet<i64> = values.flatten().collect();
-        if values.is_empty() {
+            .map(|&at| self.model.value(&operations[at].op));
+        values.flatten().collect()
+    }
+
+    /// The configurations that cannot pass the return at a moment, of the operations that `keep`
+    /// chooses; `None` if there are too many of those.
+    fn finals(
+        &self,
+        end: u32,
+        keep: impl Fn(usize, &M::Op) -> bool,
+    ) -> Option<Vec<Final<M::State>>> {
+        let cut = self.cut(end, keep)?;
+        let Found::Stuck { mut finals, .. } = self.search(&cut.history) else {
             return None;
-        }
-        let (mut operations, mut positions) = (Vec::new(), Vec::new());
-        for (operation, &position) in cut.history.operations().iter().zip(&cut.positions) {
-            let value = self.model.value(&operation.op);
-            let in_conflict = conflict.operations.contains(&(position as usize));
-            if in_conflict || value.is_some_and(|value| values.contains(&value)) {
-                operations.push(operation.clone());
-                positions.push(position);
+        };
+        for found in &mut finals {
+            let positions = found
+                .done
+                .iter_mut()
+                .chain(&mut found.waiting)
+                .chain(&mut found.used);
+            for position in positions {
+                *position = cut.positions[*position] as usize;
             }
         }
-        Some(Cut {
-            history: History::from_sorted(operations),
-            positions,
-        })
+        Some(finals)
+    }
+
+    /// What had happened up to and including a moment, of the operations that `keep` chooses; `None` if
+    /// those are too many to be searched.
+    fn cut(&self, end: u32, keep: impl Fn(usize, &M::Op) -> bool) -> Option<Cut<M::Op>> {
+        let chosen = self.history.operations().iter().enumerate();
+        let chosen = chosen.filter(|&(at, operation)| keep(at, &operation.op));
+        let (positions, operations): (Vec<u32>, Vec<_>) = chosen
+            .take_while(|(_, operation)| operation.call <= end)
+            .take(EXPLAIN_OPERATIONS + 1)
+            .map(|(at, operation)| (at as u32, operation.clone()))
+            .unzip();
+        if operations.len() > EXPLAIN_OPERATIONS {
+            return None;
+        }
+        let (history, of_chosen) =
+            History::from_sorted(operations).prefix(end, |op| self.model.without_answer(op));
+        let positions = of_chosen.iter().map(|&at| positions[at as usize]).collect();
+        Some(Cut { history, positions })
     }
 }
 
@@ -223,32 +245,4 @@ impl<M: Model> Narrow<'_, M> {
 struct Cut<O> {
     history: History<O>,
     positions: Vec<u32>,
-}
-
-impl<O: Clone> Cut<O> {
-    fn new<M: Model<Op = O>>(model: &M, history: &History<O>, end: u32) -> Self {
-        let (history, positions) = history.prefix(end, |op| model.without_answer(op));
-        Cut { history, positions }
-    }
-
-    fn whole(&self, mut conflict: Conflict) -> Conflict {
-        for position in &mut conflict.operations {
-            *position = self.positions[*position] as usize;
-        }
-        conflict
-    }
-
-    fn whole_finals<S>(&self, mut finals: Vec<Final<S>>) -> Vec<Final<S>> {
-        for found in &mut finals {
-            for position in found
-                .done
-                .iter_mut()
-                .chain(&mut found.waiting)
-                .chain(&mut found.used)
-            {
-                *position = self.positions[*position] as usize;
-            }
-        }
-        finals
-    }
 }

@@ -11,7 +11,7 @@
 //! A write that never returned has no return to bound its cluster by; if nobody saw it, it need not have
 //! happened, and is left out. That is exact: leaving out a write that nobody saw cannot hurt.
 
-use super::history::History;
+use super::history::{History, OPEN, Operation};
 use super::model::{Conflict, Shortcut};
 use super::models::RegisterOp;
 use super::numbering::Numbering;
@@ -100,9 +100,15 @@ struct Cluster {
 }
 
 /// Decides a register history of reads and writes whose written values are all different, and
-/// different from the initial one. `None` if it is not of this kind.
-pub(super) fn register(history: &History<RegisterOp>, initial: i64) -> Option<Shortcut> {
+/// different from the initial one, up to and including the moment `end`. `None` if it is not of this kind.
+pub(super) fn register(history: &History<RegisterOp>, initial: i64, end: u32) -> Option<Shortcut> {
+    let called = |operation: &Operation<RegisterOp>| operation.call <= end;
     let operations = history.operations();
+    let operations = &operations[..operations.partition_point(called)];
+    let ret_of = |operation: &Operation<RegisterOp>| match operation.ret {
+        ret if ret <= end => ret,
+        _ => OPEN,
+    };
     let written = operations
         .iter()
         .filter_map(|operation| match operation.op {
@@ -117,12 +123,13 @@ pub(super) fn register(history: &History<RegisterOp>, initial: i64) -> Option<Sh
             RegisterOp::Write(value) if value != initial => {
                 numbering.add(value)?;
                 let mut zone = Zone::EMPTY;
-                zone.add(position, operation.call, operation.ret);
+                let ret = ret_of(operation);
+                zone.add(position, operation.call, ret);
                 clusters.push(Cluster {
                     zone,
                     write_call: operation.call,
                     write: position as u32,
-                    happened: !operation.is_open(),
+                    happened: ret != OPEN,
                 });
             }
             _ => return None,
@@ -140,11 +147,12 @@ pub(super) fn register(history: &History<RegisterOp>, initial: i64) -> Option<Sh
         let RegisterOp::Read(value) = operation.op else {
             continue;
         };
-        if operation.is_open() {
+        let ret = ret_of(operation);
+        if ret == OPEN {
             continue;
         }
         if value == initial {
-            first.add(position, operation.call, operation.ret);
+            first.add(position, operation.call, ret);
             first_read = true;
             continue;
         }
@@ -155,13 +163,13 @@ pub(super) fn register(history: &History<RegisterOp>, initial: i64) -> Option<Sh
             )));
         };
         let cluster = &mut clusters[number as usize];
-        if operation.ret < cluster.write_call {
+        if ret < cluster.write_call {
             return found(Some(Conflict::new(
                 "a value was read before its write was called",
                 [position, cluster.write as usize],
             )));
         }
-        cluster.zone.add(position, operation.call, operation.ret);
+        cluster.zone.add(position, operation.call, ret);
         cluster.happened = true;
     }
     let zones = clusters

@@ -8,10 +8,11 @@ use shakedown_checker::catalogue::{self, Options};
 use shakedown_checker::import::operations::{self, Dialect};
 use shakedown_checker::import::{Names, Recorded, Source};
 use shakedown_checker::linearizability::models::{
-    AppendText, MultiRegister, Mutex, NIL, Register, Set,
+    AppendText, MultiRegister, Mutex, NIL, Register, Set, TextOp,
 };
 use shakedown_checker::linearizability::{
-    History, Limits, Model, Verdict, check, check_by_search, check_keyed, draw, explain, overall,
+    History, Keyed, Limits, Model, Operation, Verdict, check, check_by_search, check_keyed, draw,
+    explain, overall,
 };
 
 /// A folder of the data; `None`, said aloud, if it is not there.
@@ -116,6 +117,47 @@ fn porcupines_key_value_histories() {
                 Some(verdict) => panic!("{file}: {verdict:?}"),
             }
         }
+    }
+}
+
+#[test]
+fn a_stale_get_in_every_key_of_fifty_clients_is_decided() {
+    let Some(folder) = folder("porcupine/kv") else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder.join("c50-ok.txt")).unwrap();
+    let source = source(text);
+    let texts = operations::texts(&mut source.events().unwrap(), &mut Names::default());
+    let history = texts.unwrap().history;
+    let mut operations = history.operations().to_vec();
+    // The last get of each key answers what the first had.
+    let gets = |key: i64, operations: &[Operation<Keyed<TextOp>>]| -> Vec<usize> {
+        let of_key = |at: &usize| {
+            let one: &Operation<Keyed<TextOp>> = &operations[*at];
+            one.op.key == key && matches!(one.op.op, TextOp::Get(_))
+        };
+        (0..operations.len()).filter(of_key).collect()
+    };
+    let mut keys: Vec<i64> = operations.iter().map(|one| one.op.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for &key in &keys {
+        let gets = gets(key, &operations);
+        let [first, .., last] = gets[..] else {
+            panic!("key {key} has no two gets");
+        };
+        operations[last].op = operations[first].op.clone();
+    }
+    let stale = History::new(operations).unwrap();
+    let found = check_keyed(&AppendText, &stale, &Limits::default());
+    assert_eq!(found.len(), keys.len());
+    for key in found {
+        let verdict = &key.checked.verdict;
+        assert!(
+            matches!(verdict, Verdict::NotLinearizable(_)),
+            "key {}: {verdict:?}",
+            key.key
+        );
     }
 }
 

@@ -337,3 +337,40 @@ fn events_must_be_in_an_order() {
         OrderError::SameMoment(2)
     );
 }
+
+#[test]
+fn a_violation_in_a_long_history_is_shown_by_the_values_in_conflict() {
+    let mut ops: Vec<_> = (1..=70_000)
+        .flat_map(|value| [Write(value), Read(value)])
+        .collect();
+    let bad = ops.len() - 1_000;
+    ops.insert(bad, Read(17));
+    let history = one_by_one(&ops);
+    let checked = check(&Register { initial: 0 }, &history, &Limits::default());
+    let Verdict::NotLinearizable(violation) = checked.verdict else {
+        panic!("{:?}", checked.verdict);
+    };
+    assert_eq!(violation.returning, bad);
+    assert!(violation.shortest && violation.of_conflict);
+    let returning = |found: &shakedown_checker::linearizability::Final<i64>| found.waiting == [bad];
+    assert!(!violation.finals.is_empty() && violation.finals.iter().all(returning));
+}
+
+#[test]
+fn the_first_of_many_violations_is_found() {
+    // From 1,000 on, every read is stale.
+    let stale = |value: i64| if value < 1_000 { value } else { value - 1 };
+    let ops: Vec<_> = (1..=20_000)
+        .flat_map(|value| [Write(value), Read(stale(value))])
+        .collect();
+    let checked = check(
+        &Register { initial: 0 },
+        &one_by_one(&ops),
+        &Limits::default(),
+    );
+    let Verdict::NotLinearizable(violation) = checked.verdict else {
+        panic!("{:?}", checked.verdict);
+    };
+    assert_eq!(violation.returning, 2 * 999 + 1);
+    assert!(violation.shortest && !violation.of_conflict);
+}

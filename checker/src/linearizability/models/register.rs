@@ -1,6 +1,6 @@
 //! A register, with or without compare-and-set.
 
-use crate::linearizability::history::History;
+use crate::linearizability::history::{History, OPEN};
 use crate::linearizability::model::{Model, Shortcut};
 use crate::linearizability::zones;
 
@@ -81,7 +81,11 @@ impl Model for Register {
     }
 
     fn shortcut(&self, history: &History<RegisterOp>) -> Option<Shortcut> {
-        zones::register(history, self.initial)
+        zones::register(history, self.initial, OPEN)
+    }
+
+    fn shortcut_until(&self, history: &History<RegisterOp>, end: u32) -> Option<Shortcut> {
+        zones::register(history, self.initial, end)
     }
 
     fn describe(&self, op: &RegisterOp, name: &dyn Fn(i64) -> String) -> String {
