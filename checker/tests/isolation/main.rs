@@ -2,3 +2,4 @@
 
 mod elle;
 mod fixtures;
+mod simulate;
