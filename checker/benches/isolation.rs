@@ -144,7 +144,7 @@ fn read(args: &[String]) -> Result<(), Box<dyn Error>> {
     let before = cpu_seconds();
     let text = std::fs::read_to_string(file)?;
     let workload = transactions::workload_of(&text).unwrap_or_default();
-    let imported = transactions::read(&text, workload)?;
+    let imported = transactions::read(&text, workload, usize::MAX)?;
     drop(text);
     let reading = cpu_seconds() - before;
     measure(

@@ -3,6 +3,7 @@
 //! A new checker is a row in [`MODELS`]: a function from an opened [`Source`] and [`Options`] to an
 //! [`Outcome`]. Command line, JSON, HTML and exit code follow from that.
 
+mod isolation;
 mod linearizable;
 mod outcome;
 
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::import::{Format, Source, SourceError, Value};
+use crate::isolation as iso;
 use crate::verdict::Verdict;
 
 pub use outcome::{Finding, Outcome};
@@ -25,7 +27,7 @@ pub struct Model {
     check: fn(&Source, &Options) -> Result<Outcome, SourceError>,
 }
 
-/// Every model.
+/// Models of single objects, which are to be linearizable.
 pub static MODELS: &[Model] = &[
     Model {
         name: "register",
@@ -95,9 +97,15 @@ pub static MODELS: &[Model] = &[
     },
 ];
 
-/// The model of a name.
+/// Every model, those of isolation last.
+pub fn all() -> impl Iterator<Item = &'static Model> {
+    MODELS.iter().chain(&isolation::MODELS)
+}
+
+/// The model of a name, or of another name of it.
 pub fn find(name: &str) -> Option<&'static Model> {
-    MODELS.iter().find(|model| model.name == name)
+    let other = iso::Model::named(name).map(iso::Model::name);
+    all().find(|model| model.name == name || Some(model.name) == other)
 }
 
 /// How to check.
@@ -112,6 +120,12 @@ pub struct Options {
     pub threads: usize,
     /// What a register holds at first, if the history does not say.
     pub initial: Option<Value>,
+    /// What transactions work on, if that is not to be found out.
+    pub workload: Option<iso::Workload>,
+    /// How the order of versions of transactions' registers is inferred.
+    pub versions: iso::Inference,
+    /// Anomalies of transactions that must not occur, whatever the model allows.
+    pub forbidden: Vec<iso::Anomaly>,
 }
 
 impl Default for Options {
@@ -122,11 +136,20 @@ impl Default for Options {
             time: None,
             threads: 1,
             initial: None,
+            workload: None,
+            versions: iso::Inference::default(),
+            forbidden: Vec::new(),
         }
     }
 }
 
 impl Model {
+    /// Other names that [`find`] knows it by.
+    pub fn other_names(&self) -> impl Iterator<Item = &'static str> {
+        let isolation = iso::Model::named(self.name);
+        isolation.into_iter().flat_map(iso::Model::other_names)
+    }
+
     /// Checks the history in a file; `format` says what it is, if that is not to be found out.
     ///
     /// A history that takes more memory than it may is `unknown`; one that cannot be read is an error.

@@ -13,6 +13,9 @@ use super::error::ImportError;
 use super::event::kind_of;
 use super::scan::{Cursor, Stop};
 
+/// To check a history takes so many times the memory that the history takes.
+const TIMES: usize = 4;
+
 /// A history of transactions that was read.
 #[derive(Debug)]
 pub struct Imported {
@@ -37,9 +40,12 @@ pub fn workload_of(text: &str) -> Option<Workload> {
 
 /// Reads a text. Completions need no invocations; operations of anything but numbered processes are
 /// left out.
-pub fn read(text: &str, workload: Workload) -> Result<Imported, ImportError> {
+///
+/// A history that would take more than `limit_bytes` to read and to check is an error.
+pub fn read(text: &str, workload: Workload, limit_bytes: usize) -> Result<Imported, ImportError> {
     let mut reader = Reader {
         workload,
+        limit_bytes,
         builder: Builder::default(),
         names: Dictionary::default(),
         elements: Vec::new(),
@@ -89,6 +95,7 @@ struct Invoked<'a> {
 
 struct Reader<'a> {
     workload: Workload,
+    limit_bytes: usize,
     builder: Builder,
     names: Dictionary,
     elements: Vec<i64>,
@@ -160,6 +167,9 @@ impl<'a> Reader<'a> {
             return Err(cursor.malformed("more operations than can be numbered"));
         }
         self.events += 1;
+        if at.is_multiple_of(1024) && self.builder.bytes() > self.limit_bytes / TIMES {
+            return Err(Stop::Malformed(ImportError::too_large(cursor.line())));
+        }
         let outcome = match operation.kind {
             EventKind::Invoke => {
                 let invoked = Invoked {
@@ -436,7 +446,7 @@ mod tests {
     use crate::isolation::Action;
 
     fn lists(text: &str) -> Result<Imported, ImportError> {
-        read(text, Workload::ListAppend)
+        read(text, Workload::ListAppend, usize::MAX)
     }
 
     fn reason(text: &str) -> String {

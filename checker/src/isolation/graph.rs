@@ -23,6 +23,17 @@ pub enum Edge {
 const BITS: u32 = 3;
 
 impl Edge {
+    /// Its short name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Edge::Ww => "ww",
+            Edge::Wr => "wr",
+            Edge::Rw => "rw",
+            Edge::Order => "order",
+            Edge::On => "on",
+        }
+    }
+
     const ALL: [Edge; 5] = [Edge::Ww, Edge::Wr, Edge::Rw, Edge::Order, Edge::On];
 }
 

@@ -15,6 +15,7 @@ mod components;
 mod cycle;
 mod cycles;
 mod dictionary;
+mod drawing;
 mod graph;
 mod lists;
 mod model;
@@ -22,6 +23,7 @@ mod order;
 mod registers;
 mod report;
 mod transactions;
+mod words;
 mod writers;
 
 pub use anomaly::{Anomaly, CycleKind, Form};
@@ -29,10 +31,12 @@ pub use cases::{Case, Class};
 pub use check::check;
 pub use cycle::{Cycle, Step};
 pub use dictionary::Dictionary;
+pub use drawing::draw;
 pub use graph::Edge;
 pub use model::{Model, Models, violated_by};
 pub use report::{Inference, Options, Report, Verdict};
 pub use transactions::{
     Action, Builder, ListRead, NIL, NONE, Op, Outcome, Transactions, Txn, Workload,
 };
+pub use words::transaction as describe;
 pub use writers::WrittenTwice;

@@ -8,18 +8,23 @@ use std::fmt;
 use super::anomaly::{Anomaly, CycleKind, Form};
 
 macro_rules! models {
-    ($($(#[$doc:meta])* $variant:ident $name:literal => [$($weaker:ident),*];)*) => {
+    ($(#[doc = $about:literal] $variant:ident $name:literal => [$($weaker:ident),*];)*) => {
         /// A consistency model.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Model { $($(#[$doc])* $variant,)* }
+        pub enum Model { $(#[doc = $about] $variant,)* }
 
         impl Model {
             /// Every model, the weakest first: a model comes after all it implies.
             pub const ALL: &'static [Model] = &[$(Model::$variant),*];
 
             /// The name.
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $(Model::$variant => $name,)* }
+            }
+
+            /// What it promises, in a few words.
+            pub const fn about(self) -> &'static str {
+                match self { $(Model::$variant => $about.trim_ascii(),)* }
             }
 
             /// The strongest models that this one implies.
@@ -109,6 +114,12 @@ impl Model {
             let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
             alias.map(|(_, model)| *model)
         })
+    }
+
+    /// Other names that [`named`](Self::named) knows it by.
+    pub fn other_names(self) -> impl Iterator<Item = &'static str> {
+        let own = ALIASES.iter().filter(move |(_, model)| *model == self);
+        own.map(|(alias, _)| *alias)
     }
 
     /// Whether whatever satisfies this model satisfies the other.

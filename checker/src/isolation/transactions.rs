@@ -143,6 +143,8 @@ impl Transactions {
 pub struct Builder {
     built: Transactions,
     torn: bool,
+    /// Elements of lists that are kept.
+    elements: usize,
 }
 
 impl Builder {
@@ -194,9 +196,11 @@ impl Builder {
         let common = trunk.len().min(elements.len());
         let branch = if trunk[..common] == elements[..common] {
             trunk.extend_from_slice(&elements[common..]);
+            self.elements += elements.len() - common;
             NONE
         } else {
             self.torn = true;
+            self.elements += elements.len();
             self.built.branches.push(elements.into());
             self.built.branches.len() as u32 - 1
         };
@@ -207,6 +211,15 @@ impl Builder {
     /// The transaction reads, and nobody knows what.
     pub fn read_unknown(&mut self, key: u32) {
         self.push(key, Action::ReadUnknown);
+    }
+
+    /// The memory that the history takes so far, in bytes.
+    pub fn bytes(&self) -> usize {
+        let built = &self.built;
+        size_of_val(&built.txns[..])
+            + size_of_val(&built.ops[..])
+            + 32 * built.trunks.len()
+            + self.elements * 8
     }
 
     /// The history.

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use shakedown_checker::import::edn::Reader;
-use shakedown_checker::import::{Value, transactions};
-use shakedown_checker::isolation::{Anomaly, Model, Options, Report, Verdict, WrittenTwice, check};
+use shakedown_checker::import::{Source, Value, transactions};
+use shakedown_checker::isolation::{
+    Anomaly, Form, Model, Models, Options, Report, Verdict, WrittenTwice, check, violated_by,
+};
 
 use crate::elle::{Expected, Verdict3, options};
 
@@ -25,7 +27,7 @@ fn folder(name: &str) -> Option<PathBuf> {
 
 fn judge(text: &str, options: &Options) -> Result<Report, WrittenTwice> {
     let workload = transactions::workload_of(text).unwrap_or_default();
-    let imported = transactions::read(text, workload).expect("a history");
+    let imported = transactions::read(text, workload, usize::MAX).expect("a history");
     check(&imported.history, workload, &imported.names, options)
 }
 
@@ -37,7 +39,7 @@ fn values(text: &str) -> Vec<Value> {
 /// What the report says in Elle's terms, without what Elle does not look for.
 fn in_elles_terms(report: &Report, options: &Options) -> Expected {
     let process = |anomaly: &Anomaly| anomaly.name().ends_with("-process");
-    let realtime = options.form() == shakedown_checker::isolation::Form::Realtime;
+    let realtime = options.form() == Form::Realtime;
     let reported = report.forbidden.iter().filter(|anomaly| {
         // Elle looks for the order of processes or for real time, not for both.
         **anomaly != Anomaly::GarbageRead && !(realtime && process(anomaly))
@@ -132,4 +134,53 @@ fn read_uncommitted_is_violated_by_whatever_violates_elles_weakest_model() {
         }
     }
     assert!(compared > 20, "{compared}");
+}
+
+#[test]
+fn generated_histories_have_elles_classes_and_where_it_timed_out_graver_ones() {
+    let Some(folder) = folder("elle/generated") else {
+        return;
+    };
+    let mut judged = 0;
+    for workload in ["la", "rw"] {
+        for level in ["ssi", "si", "prefix", "brat"] {
+            let name = format!("{workload}-{level}-10000");
+            let verdict = std::fs::read_to_string(folder.join(format!("{name}.verdict.edn")));
+            let verdict = values(&verdict.expect("the verdict")).remove(0);
+            let path = folder.join(format!("{name}.edn.zst"));
+            let source = Source::open(&path, None, usize::MAX >> 1).expect("the history");
+            let options = Options::default();
+            let report = judge(source.text(), &options).expect("unique values");
+            let found = in_elles_terms(&report, &options);
+            let expected = Expected::of(&verdict);
+            let types = verdict
+                .get("anomaly-types")
+                .and_then(Value::items)
+                .unwrap_or_default();
+            if types
+                .iter()
+                .any(|class| class.name() == Some("cycle-search-timeout"))
+            {
+                // Whatever it found, we have the same or what violates as much.
+                for class in &expected.anomalies {
+                    let class = Anomaly::named(class).expect("a class");
+                    let less = violated_by(class).with_stronger();
+                    let graver = report.found.keys().any(|found| {
+                        let more = violated_by(*found).with_stronger();
+                        more.union(less) == more
+                    });
+                    assert!(graver, "{name}: nothing as grave as {class}");
+                }
+                assert_eq!(found.verdict, expected.verdict, "{name}");
+            } else {
+                assert_eq!(found, expected, "{name}");
+            }
+            if let Some(not) = verdict.get("not").and_then(Value::items) {
+                let not: Models = not.iter().filter_map(|m| Model::named(m.name()?)).collect();
+                assert_eq!(report.violated().weakest(), not, "{name}");
+            }
+            judged += 1;
+        }
+    }
+    assert_eq!(judged, 8);
 }

@@ -2,4 +2,6 @@
 
 mod elle;
 mod fixtures;
+mod oracle;
+mod planted;
 mod simulate;

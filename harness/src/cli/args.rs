@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shakedown_checker::catalogue::{MODELS, Model};
+use shakedown_checker::catalogue::{self, Model};
 use shakedown_checker::import::edn::Reader;
 use shakedown_checker::import::{Format, Value};
+use shakedown_checker::isolation::{Anomaly, Workload};
 use shakedown_workloads::duration::HumanDuration;
 
 use super::exit::EXIT_CODES;
@@ -83,7 +84,7 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     pub(super) json: bool,
     /// What the history must satisfy
-    #[arg(long, value_parser = PossibleValuesParser::new(MODELS.iter().map(possible_model)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(catalogue::all().map(possible_model)))]
     pub(super) model: Option<String>,
     #[command(flatten)]
     /// How to check against the model.
@@ -99,6 +100,21 @@ pub(super) struct ModelArgs {
     /// What a register holds at first, in EDN (default: as the file says, else 0 in EDN, else nil)
     #[arg(long, requires = "model", value_name = "VALUE", value_parser = parse_initial)]
     pub(super) initial: Option<Value>,
+    /// What transactions work on: list-append or rw-register (default: as the first write shows)
+    #[arg(long, requires = "model", value_name = "WORKLOAD", value_parser = parse_workload)]
+    pub(super) workload: Option<Workload>,
+    /// Order a register's versions by writes that follow reads within transactions
+    #[arg(long, requires = "model")]
+    pub(super) wfr_keys: bool,
+    /// Order a register's versions as each process meets them: every key is sequentially consistent
+    #[arg(long, requires = "model")]
+    pub(super) sequential_keys: bool,
+    /// Order a register's versions by real time: every key is linearizable
+    #[arg(long, requires = "model")]
+    pub(super) linearizable_keys: bool,
+    /// Anomaly that must not occur even if the model allows it, e.g. G2-item; can be repeated
+    #[arg(long, requires = "model", value_name = "ANOMALY", value_parser = parse_anomaly)]
+    pub(super) forbid: Vec<Anomaly>,
     /// Memory for the history and the search, e.g. `512MiB`; past it the verdict is unknown
     #[arg(long, requires = "model", value_name = "SIZE", default_value = "2GiB", value_parser = parse_size)]
     pub(super) memory_limit: usize,
@@ -330,7 +346,24 @@ pub(super) enum ClusterCommand {
 }
 
 fn possible_model(model: &Model) -> PossibleValue {
-    PossibleValue::new(model.name).help(format!("{}: {}", model.about, model.functions))
+    PossibleValue::new(model.name)
+        .help(format!("{}: {}", model.about, model.functions))
+        .aliases(model.other_names())
+}
+
+fn parse_workload(name: &str) -> Result<Workload, String> {
+    match name {
+        "list-append" => Ok(Workload::ListAppend),
+        "rw-register" => Ok(Workload::RwRegister),
+        _ => Err("expected list-append or rw-register".to_owned()),
+    }
+}
+
+fn parse_anomaly(name: &str) -> Result<Anomaly, String> {
+    Anomaly::named(name).ok_or_else(|| {
+        let names: Vec<_> = Anomaly::all().map(Anomaly::name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn parse_initial(text: &str) -> Result<Value, String> {

@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 
 use shakedown_checker::catalogue::{self, Options};
 use shakedown_checker::import::Format;
+use shakedown_checker::isolation::Inference;
 use shakedown_reports::outcome::{self, Checked};
 
 use super::args::ModelArgs;
@@ -31,6 +32,13 @@ pub(super) fn check(
         time: how.time_limit.map(|limit| limit.0),
         threads,
         initial: how.initial.clone(),
+        workload: how.workload,
+        versions: Inference {
+            wfr_keys: how.wfr_keys,
+            sequential_keys: how.sequential_keys,
+            linearizable_keys: how.linearizable_keys,
+        },
+        forbidden: how.forbid.clone(),
     };
     let outcome = found
         .check_file(file, format, &options)
