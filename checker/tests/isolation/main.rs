@@ -1,4 +1,5 @@
 //! The isolation checker from outside.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod elle;
 mod fixtures;
