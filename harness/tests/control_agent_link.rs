@@ -12,6 +12,7 @@ use shakedown::control::{AgentError, AgentLink, HelloReply, LinkOptions, Remote,
 use shakedown_nemesis::effects::Effects;
 use shakedown_nemesis::fault::NodeFault;
 use shakedown_nemesis::outcome::Outcome;
+use shakedown_nemesis::ports::{BlockMode, DnsMode, StreamMode};
 use shakedown_nemesis::protocol::{Notice, Reply, RequestBody, Service, ServiceState};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -140,6 +141,21 @@ fn faults_on_disks_clocks_and_packets_work_on_a_local_node_and_leave_nothing_whe
                 jitter_ms: 10,
                 ..Effects::default()
             },
+        },
+        NodeFault::Block {
+            from: vec!["10.255.255.1".parse().unwrap()],
+            clients: true,
+            port: 7700,
+            mode: BlockMode::Refuse,
+        },
+        NodeFault::Stream {
+            from: vec!["10.255.255.1".parse().unwrap()],
+            clients: true,
+            port: 7700,
+            mode: StreamMode::Hang,
+        },
+        NodeFault::Dns {
+            mode: DnsMode::Servfail,
         },
         NodeFault::DiskFull {
             dir: dir.clone(),

@@ -70,6 +70,7 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
         ("mix", "[[load]]\n[load.mix]".to_owned()),
         ("fault", "[[fault]]".to_owned()),
         ("partition", format!("{fault}[fault.partition]")),
+        ("split", format!("{fault}[fault.split]")),
         ("kill", format!("{fault}[fault.kill]")),
         ("pause", format!("{fault}[fault.pause]")),
         ("reset", format!("{fault}[fault.reset]")),

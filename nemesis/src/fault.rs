@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::effects::{Distribution, Effects};
 use crate::ports::{BlockMode, DnsMode, StreamMode};
+use crate::split::Split;
 
 /// A fault as a scenario states it, with node names already resolved from roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,13 @@ pub enum Fault {
         /// Drop only packets that travel `from` -> `to`; both directions if false.
         #[serde(default)]
         one_way: bool,
+    },
+    /// Nodes fall apart into groups that don't reach each other.
+    Split {
+        /// Which nodes; their order counts.
+        nodes: Vec<String>,
+        /// How.
+        split: Split,
     },
     /// A service is ended (all processes of its session).
     Kill {

@@ -13,3 +13,4 @@ pub mod outcome;
 pub mod plan;
 pub mod ports;
 pub mod protocol;
+pub mod split;

@@ -3,6 +3,7 @@
 
 mod link;
 mod port;
+mod split;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,16 @@ pub enum PlanError {
     /// Effects on packets that can't be had.
     #[error(transparent)]
     Effects(#[from] EffectsError),
+    /// Too few nodes to fall apart, or a node that isn't among them.
+    #[error(
+        "nobody is cut off by a split {how}: it needs {fewest} nodes or more, and those it names"
+    )]
+    Split {
+        /// In which shape.
+        how: String,
+        /// The fewest nodes.
+        fewest: usize,
+    },
     /// Connections can't go wrong in such a way.
     #[error("{0}")]
     Stream(String),
@@ -97,6 +108,7 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
     check_addresses(topology)?;
     match fault {
         Fault::Partition { from, to, one_way } => partition(from, to, *one_way, topology),
+        Fault::Split { nodes, split } => split::split(nodes, split, topology),
         Fault::Kill {
             nodes,
             service,
@@ -224,11 +236,14 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
 }
 
 /// The probes that show a partition from outside: both directions between every node of one side and
-/// every node of the other, so that a one-way cut is also shown to let packets pass the other way.
+/// every node of the other, so that a one-way cut is also shown to let packets pass the other way; for a
+/// split between every two of its nodes.
 /// Empty for other faults, whose evidence the agents take themselves.
 pub fn probes(fault: &Fault) -> Vec<Probe> {
-    let Fault::Partition { from, to, one_way } = fault else {
-        return Vec::new();
+    let (from, to, one_way) = match fault {
+        Fault::Partition { from, to, one_way } => (from, to, one_way),
+        Fault::Split { nodes, split } => return split::probes(nodes, split).into_iter().collect(),
+        _ => return Vec::new(),
     };
     let mut found = BTreeSet::new();
     for a in from.iter().filter(|node| *node != CLIENTS) {

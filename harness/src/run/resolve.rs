@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use shakedown_nemesis::fault::{CLIENTS, Fault};
+use shakedown_nemesis::split::Split;
 use toml::Spanned;
 
-use crate::scenario::{FaultItem, FaultParameters, Names, Target, millis, split_target};
+use crate::scenario::{
+    FaultItem, FaultParameters, Names, SplitFault, SplitShape, Target, millis, split_target,
+};
 use crate::system::NodeRef;
 
 /// Resolves a scenario's fault to node names.
@@ -42,6 +45,7 @@ pub(crate) fn resolve(
             to: targets(&p.to),
             one_way: p.one_way,
         },
+        FaultParameters::Split(s) => split(s, targets),
         FaultParameters::Kill(k) => Fault::Kill {
             nodes: targets(&k.nodes),
             service: k.service.get_ref().clone(),
@@ -112,10 +116,39 @@ pub(crate) fn resolve(
     }
 }
 
+fn split(parameters: &SplitFault, targets: impl Fn(&Spanned<Names>) -> Vec<String>) -> Fault {
+    let mut nodes: Vec<String> = Vec::new();
+    let mut pairs = Vec::new();
+    let named = parameters.nodes.iter();
+    for node in named.chain(parameters.pairs.iter().flat_map(|(a, b)| [a, b])) {
+        for node in targets(node) {
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+    }
+    for (from, to) in &parameters.pairs {
+        for one in targets(from) {
+            pairs.extend(targets(to).into_iter().map(|other| (one.clone(), other)));
+        }
+    }
+    let one = parameters.one.as_ref().map(&targets).unwrap_or_default();
+    let split = match parameters.shape {
+        None => Split::Pairs { pairs },
+        Some(SplitShape::Isolate) => Split::Isolate { one: one.concat() },
+        Some(SplitShape::Halves) => Split::Halves,
+        Some(SplitShape::MajorityMinority) => Split::MajorityMinority,
+        Some(SplitShape::MajoritiesRing) => Split::MajoritiesRing,
+        Some(SplitShape::Bridge) => Split::Bridge,
+    };
+    Fault::Split { nodes, split }
+}
+
 /// A fault's kind, as scenario files spell it.
 pub(crate) fn kind(fault: &Fault) -> &'static str {
     match fault {
         Fault::Partition { .. } => "partition",
+        Fault::Split { .. } => "split",
         Fault::Kill { .. } => "kill",
         Fault::Pause { .. } => "pause",
         Fault::Reset { .. } => "reset",

@@ -6,7 +6,7 @@ use shakedown_nemesis::fault::KillSignal;
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::{BlockFault, DnsFault, Names, ShapeFault, StreamFault, Trigger};
+use super::{BlockFault, DnsFault, Names, ShapeFault, SplitFault, StreamFault, Trigger};
 
 /// A fault.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +23,8 @@ pub struct FaultItem {
     pub duration: Option<HumanDuration>,
     /// Packets between nodes are dropped.
     pub partition: Option<PartitionFault>,
+    /// Nodes fall apart into groups.
+    pub split: Option<SplitFault>,
     /// A service is killed.
     pub kill: Option<KillFault>,
     /// A service is stopped and continued.
@@ -177,6 +179,8 @@ pub struct DiskFullFault {
 pub enum FaultParameters<'a> {
     /// See [`PartitionFault`].
     Partition(&'a PartitionFault),
+    /// See [`SplitFault`].
+    Split(&'a SplitFault),
     /// See [`KillFault`].
     Kill(&'a KillFault),
     /// See [`PauseFault`].
@@ -206,6 +210,7 @@ impl FaultItem {
     pub fn parameters(&self) -> Option<FaultParameters<'_>> {
         let mut given = [
             self.partition.as_ref().map(FaultParameters::Partition),
+            self.split.as_ref().map(FaultParameters::Split),
             self.kill.as_ref().map(FaultParameters::Kill),
             self.pause.as_ref().map(FaultParameters::Pause),
             self.reset.as_ref().map(FaultParameters::Reset),
@@ -234,7 +239,9 @@ impl FaultItem {
         let shape = self.shape.iter_mut();
         let block = self.block.iter_mut();
         let stream = self.stream.iter_mut();
+        let split = self.split.iter_mut();
         (partition.flat_map(|p| [&mut p.from, &mut p.to]))
+            .chain(split.flat_map(SplitFault::targets_mut))
             .chain(self.kill.iter_mut().map(|k| &mut k.nodes))
             .chain(self.pause.iter_mut().map(|p| &mut p.nodes))
             .chain(reset.flat_map(|r| std::iter::once(&mut r.nodes).chain(r.from.as_mut())))
@@ -255,6 +262,7 @@ impl<'a> FaultParameters<'a> {
     pub fn kind(self) -> &'static str {
         match self {
             FaultParameters::Partition(_) => "partition",
+            FaultParameters::Split(_) => "split",
             FaultParameters::Kill(_) => "kill",
             FaultParameters::Pause(_) => "pause",
             FaultParameters::Reset(_) => "reset",
@@ -273,6 +281,7 @@ impl<'a> FaultParameters<'a> {
     pub(crate) fn targets(self) -> Vec<&'a Spanned<Names>> {
         match self {
             FaultParameters::Partition(p) => vec![&p.from, &p.to],
+            FaultParameters::Split(s) => s.targets(),
             FaultParameters::Kill(k) => vec![&k.nodes],
             FaultParameters::Pause(p) => vec![&p.nodes],
             FaultParameters::Reset(r) => std::iter::once(&r.nodes).chain(r.from.as_ref()).collect(),

@@ -18,7 +18,7 @@ use sky::{Active, Sky};
 use super::{
     BlockFault, ClockFault, DelayFault, DiskFullFault, DnsFault, FaultItem, InStorm, KillFault,
     Names, PartitionFault, PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault,
-    StreamFault, Trigger,
+    SplitFault, StreamFault, Trigger,
 };
 
 /// Set in the number of every storm's ChaCha stream, so that none is another actor's.
@@ -90,6 +90,8 @@ pub struct StormFault {
     /// As of a fault.
     pub partition: Option<PartitionFault>,
     /// As of a fault.
+    pub split: Option<SplitFault>,
+    /// As of a fault.
     pub kill: Option<KillFault>,
     /// As of a fault.
     pub pause: Option<PauseFault>,
@@ -138,6 +140,7 @@ impl StormFault {
             until: None,
             duration: None,
             partition: self.partition.clone(),
+            split: self.split.clone(),
             kill: self.kill.clone(),
             pause: self.pause.clone(),
             reset: self.reset.clone(),

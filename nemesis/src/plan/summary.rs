@@ -15,6 +15,7 @@ pub fn summary(fault: &Fault) -> String {
         Fault::Partition { from, to, .. } => {
             format!("packets {} <-> {} dropped", list(from), list(to))
         }
+        Fault::Split { nodes, split } => format!("{} split: {}", list(nodes), split.words()),
         Fault::Kill {
             nodes,
             service,

@@ -4,6 +4,7 @@ use super::*;
 use crate::effects::Distribution;
 use crate::fault::{KillSignal, LONGEST_DELAY_MS};
 use crate::ports::{BlockMode, DnsMode, Side, StreamMode};
+use crate::split::Split;
 
 fn cluster() -> Topology {
     (1..=4)
@@ -174,6 +175,9 @@ fn senseless_faults_are_refused_with_the_reason() {
         lossy(&[CLIENTS], &["n1"], true),
         lossy(&[], &["n1"], false),
         cut(&["n1"], &[CLIENTS], false),
+        split(&["n1", "n2", "n3"], Split::MajoritiesRing),
+        split(&["n1", "n2"], Split::Isolate { one: "n3".into() }),
+        split(&["n1", "n9"], Split::Halves),
         stream(StreamMode::Slice {
             bytes: 0,
             pause_ms: 1,
@@ -206,6 +210,9 @@ fn senseless_faults_are_refused_with_the_reason() {
     what goes to `clients` comes in at no node; name them in `from`
     `from` of shape is empty
     what goes to `clients` comes in at no node; name them in `from`
+    nobody is cut off by a split in a ring of majorities: it needs 4 nodes or more, and those it names
+    nobody is cut off by a split n3 alone: it needs 2 nodes or more, and those it names
+    unknown node `n9` (the cluster has n1, n2, n3, n4)
     pieces of 0 bytes never arrive
     a late close of 60001 ms is not within 1 to 60000 ms
     an offset of 0 ms is 0 or more than 315360000000 ms either way
@@ -269,6 +276,56 @@ fn a_partition_from_clients_is_installed_at_the_nodes_and_not_probed_from_there(
     assert!(probes(&cut(&[CLIENTS], &["n4"], false)).is_empty());
 }
 
+fn split(nodes: &[&str], split: Split) -> Fault {
+    Fault::Split {
+        nodes: names(nodes),
+        split,
+    }
+}
+
+#[test]
+fn a_split_has_each_node_drop_what_comes_from_those_it_is_cut_off_from() {
+    let ring = split(&["n1", "n2", "n3", "n4"], Split::MajoritiesRing);
+    assert_eq!(
+        compile(&ring, &cluster()).unwrap(),
+        [
+            ("n1".to_owned(), drop_from(&[3])),
+            ("n2".to_owned(), drop_from(&[4])),
+            ("n3".to_owned(), drop_from(&[1])),
+            ("n4".to_owned(), drop_from(&[2])),
+        ]
+    );
+    let bridge = split(&["n3", "n1", "n2"], Split::Bridge);
+    assert_eq!(
+        compile(&bridge, &cluster()).unwrap(),
+        [
+            ("n2".to_owned(), drop_from(&[3])),
+            ("n3".to_owned(), drop_from(&[2])),
+        ]
+    );
+}
+
+#[test]
+fn probes_of_a_split_show_what_is_cut_and_that_the_rest_is_not() {
+    let one = "n2".to_owned();
+    let alone = split(&["n1", "n2", "n3"], Split::Isolate { one });
+    let seen: Vec<_> = probes(&alone)
+        .into_iter()
+        .map(|p| format!("{} -> {}: {}", p.from, p.to, p.expected_blocked))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "n1 -> n2: true",
+            "n1 -> n3: false",
+            "n2 -> n1: true",
+            "n2 -> n3: true",
+            "n3 -> n1: false",
+            "n3 -> n2: true",
+        ]
+    );
+}
+
 #[test]
 fn a_bad_link_in_both_directions_concerns_requests_and_answers() {
     let orders = compile(&lossy(&["n1", "n2"], &["n4"], true), &cluster()).unwrap();
@@ -327,6 +384,13 @@ fn summaries_read_as_sentences() {
     let lines: Vec<String> = [
         &cut(&["n1", "n2"], &["n4"], false),
         &cut(&["n1"], &["n4"], true),
+        &split(&["n1", "n2", "n4"], Split::Bridge),
+        &split(
+            &["n1", "n2", "n4"],
+            Split::Pairs {
+                pairs: vec![("n1".into(), "n4".into())],
+            },
+        ),
         &kill,
         &pause,
         &reset,
@@ -361,6 +425,8 @@ fn summaries_read_as_sentences() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     packets n1, n2 <-> n4 dropped
     packets n1 -> n4 dropped
+    n1, n2, n4 split: in halves with a bridge
+    n1, n2, n4 split: in the pairs n1 | n4
     web on n1, n2 killed with SIGTERM, started again afterwards
     web on n1 stopped with SIGSTOP
     each data packet n1 -> n4:7700 containing shard":5 reset with probability 0.02

@@ -1,14 +1,16 @@
 //! Faults and storms: one kind each, on targets that exist, with numbers that make sense.
 
+use std::collections::BTreeSet;
+
 use shakedown_nemesis::fault::CLIENTS;
 use toml::Spanned;
 
 use super::{Problem, Target, list, split_target};
 use crate::scenario::storm::ANY;
-use crate::scenario::{FaultItem, FaultParameters, Names, Scenario};
+use crate::scenario::{FaultItem, FaultParameters, Names, Scenario, SplitFault, SplitShape};
 use crate::system::System;
 
-const KINDS: &str = "exactly one of `partition`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`";
+const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`";
 
 impl Scenario {
     pub(super) fn validate_faults(&self, system: &System) -> Result<(), Problem> {
@@ -105,6 +107,9 @@ impl Scenario {
             self.validate_fault_targets(targets, parameters, in_storm)?;
         }
         validate_numbers(parameters)?;
+        if let FaultParameters::Split(split) = parameters {
+            self.validate_split(split, place)?;
+        }
         if let FaultParameters::PowerLoss(_) | FaultParameters::DiskFull(_) = parameters {
             self.validate_disk(parameters)?;
         }
@@ -187,6 +192,67 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    fn validate_split<T>(&self, split: &SplitFault, place: &Spanned<T>) -> Result<(), Problem> {
+        let problem = |message: &str| Err(Problem::at(place, message.to_owned()));
+        let (shape, nodes) = match (split.shape, &split.nodes) {
+            (Some(shape), Some(nodes)) if split.pairs.is_empty() => (shape, nodes),
+            (None, None) if !split.pairs.is_empty() && split.one.is_none() => {
+                let meets = |(a, b): &(Spanned<Names>, Spanned<Names>)| {
+                    !self.each_node(a).is_disjoint(&self.each_node(b))
+                };
+                if split.pairs.iter().any(meets) {
+                    return problem(
+                        "a node can't be cut off from itself: it is on both sides of a pair",
+                    );
+                }
+                return Ok(());
+            }
+            _ => return problem("expected `nodes` with `shape`, or `pairs`"),
+        };
+        let all = self.each_node(nodes);
+        match (shape, &split.one) {
+            (SplitShape::Isolate, Some(one)) => {
+                let one = self.each_node(one);
+                if one.len() != 1 || !one.is_subset(&all) {
+                    return problem("expected `one` to be one of `nodes`");
+                }
+            }
+            (SplitShape::Isolate, None) => return problem("expected `one`, the node to isolate"),
+            (_, Some(_)) => return problem("`one` belongs to `shape = \"isolate\"`"),
+            _ => {}
+        }
+        let fewest = match shape {
+            SplitShape::Isolate | SplitShape::Halves => 2,
+            SplitShape::MajorityMinority | SplitShape::Bridge => 3,
+            SplitShape::MajoritiesRing => 4,
+        };
+        if all.len() < fewest {
+            let message = format!(
+                "this shape needs {fewest} nodes or more, {} given",
+                all.len()
+            );
+            return problem(&message);
+        }
+        Ok(())
+    }
+
+    /// The single nodes that targets name, as `role[index]`; a random one counts as one.
+    fn each_node(&self, targets: &Spanned<Names>) -> BTreeSet<String> {
+        let nodes = targets.get_ref().0.iter().flat_map(|target| {
+            if let Some(role) = target.strip_suffix(ANY) {
+                return vec![format!("{role}[0]")];
+            }
+            match split_target(target) {
+                (_, Target::One(_)) => vec![target.clone()],
+                (role, Target::All) => {
+                    let count = self.nodes_of(role).unwrap_or(0);
+                    (0..count).map(|i| format!("{role}[{i}]")).collect()
+                }
+            }
+        });
+        nodes.collect()
     }
 
     fn validate_disk(&self, parameters: FaultParameters<'_>) -> Result<(), Problem> {
@@ -292,7 +358,7 @@ mod tests {
             system = "miroir"
             configuration = "test"
             expectation = "test"
-            roles = [{{ role = "router", nodes = 1 }}, {{ role = "store", nodes = 1 }}]
+            roles = [{{ role = "router", nodes = 1 }}, {{ role = "store", nodes = 3 }}]
             [[load]]
             name = "writes"
             when = {{ at = "0s" }}
@@ -326,6 +392,9 @@ mod tests {
             r#"stream = { nodes = "store", port = 7700, slice = 10, pause = "5ms" }"#,
             r#"stream = { nodes = "store", port = 7700, close_late = "1s" }"#,
             r#"dns = { nodes = "store", mode = "servfail" }"#,
+            r#"split = { nodes = "store", shape = "isolate", one = "store[1]" }"#,
+            r#"split = { nodes = ["router", "store"], shape = "majorities_ring" }"#,
+            r#"split = { pairs = [["router", "store[0]"], ["store[1]", "store[2]"]] }"#,
         ] {
             assert_eq!(problem(fault), None, "{fault}");
         }
@@ -377,6 +446,30 @@ mod tests {
             (
                 r#"stream = { nodes = "store", port = 7700, slice = 0 }"#,
                 "pieces of 0 bytes never arrive",
+            ),
+            (
+                r#"split = { nodes = "store", shape = "majorities_ring" }"#,
+                "needs 4 nodes or more, 3 given",
+            ),
+            (
+                r#"split = { nodes = "store", shape = "isolate" }"#,
+                "expected `one`",
+            ),
+            (
+                r#"split = { nodes = "store", shape = "isolate", one = "router" }"#,
+                "expected `one` to be one of `nodes`",
+            ),
+            (
+                r#"split = { nodes = "store", shape = "bridge", one = "store[0]" }"#,
+                "`one` belongs to",
+            ),
+            (
+                r#"split = { nodes = "store", pairs = [["router", "store"]] }"#,
+                "expected `nodes` with `shape`, or `pairs`",
+            ),
+            (
+                r#"split = { pairs = [["store[0]", "store"]] }"#,
+                "on both sides of a pair",
             ),
             (
                 r#"dns = { nodes = "store", mode = "lie" }"#,
