@@ -1,7 +1,10 @@
 //! Storms as they are drawn, and those that are refused.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::scenario::Catalogue;
+use crate::scenario::InStorm;
 
 const HEAD: &str = r#"
     name = "test"
