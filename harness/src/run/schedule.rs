@@ -139,6 +139,11 @@ impl Schedule {
         (self.facts.entry(mark_fact(lane, name))).or_insert(now_ns);
     }
 
+    /// Whether a name has appeared in a lane of the system's log.
+    pub(crate) fn has_mark(&self, lane: &str, name: &str) -> bool {
+        self.facts.contains_key(&mark_fact(lane, name))
+    }
+
     fn set(&mut self, item: Item, state: State, suffix: &str, now_ns: u64) {
         let entry = self
             .entries

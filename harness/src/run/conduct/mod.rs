@@ -20,10 +20,12 @@ use super::faults::{ActiveFault, PreparedFault};
 use super::fleet::FleetError;
 use super::progress::Progress;
 use super::scene::{CheckpointTaken, Scene};
-use super::schedule::Schedule;
+use super::schedule::{PHASE, Schedule};
 
 /// How often the number of completed operations is looked at while a trigger waits for it.
 const OPERATIONS_POLL: Duration = Duration::from_millis(1);
+/// Longest time that lines which the scenario expects, but nobody has seen, are waited for at the end.
+const LATE_LINES: Duration = Duration::from_secs(3);
 /// How long items still under way at the end are waited for.
 const WIND_DOWN: Duration = Duration::from_secs(30);
 
@@ -179,8 +181,28 @@ impl Conductor {
                 }
             }
         }
+        self.await_expected(notices).await;
         let now_ns = self.scene.clock.now_ns();
         self.close_phase(now_ns).await;
         self.close_members(now_ns);
+    }
+
+    /// Lines that were written before the end may still be on their way from a busy node.
+    async fn await_expected(&mut self, notices: &mut UnboundedReceiver<(String, Notice)>) {
+        let deadline = tokio::time::Instant::now() + LATE_LINES;
+        while !self.out.interrupted && !self.expected_seen() {
+            tokio::select! {
+                Some((node, notice)) = notices.recv() => self.notice(&node, notice).await,
+                () = tokio::time::sleep_until(deadline) => return,
+            }
+        }
+    }
+
+    fn expected_seen(&self) -> bool {
+        let expect = &self.scene.scenario.expect;
+        let phases = expect.phases.iter().map(|name| (PHASE, name));
+        let marks = (expect.marks.iter())
+            .flat_map(|(lane, names)| names.iter().map(move |name| (lane.as_str(), name)));
+        (phases.chain(marks)).all(|(lane, name)| self.schedule.has_mark(lane, name))
     }
 }
