@@ -47,6 +47,7 @@ bench: build
 	cargo bench --locked -p shakedown-workloads --bench run_loop
 	cargo bench --locked -p shakedown --bench cluster_up
 	cargo bench --locked -p shakedown --bench fault_latency
+	cargo bench --locked -p shakedown --bench fault_accuracy
 	cargo bench --locked -p shakedown --bench idle_agent
 
 lint:

@@ -2,11 +2,12 @@
 //!
 //! Delays are measured by a client: the time in which a node refuses a TCP connection, whose first packet is
 //! held, against the same without the fault. Shares of packets lost, damaged (and so dropped) and doubled are
-//! measured by how many of those that one node sends the other counts. How many were overtaken is what the
+//! measured by how many of those that one node sends the other counts (and how many are lost without a fault,
+//! since the receiver may not keep up on a busy machine). How many were overtaken is what the
 //! agent says; the test `shape::the_share_asked_for_is_overtaken` holds that against what arrives. The rate
 //! is measured by the time in which a number of packets arrives.
 //!
-//! Exits non-zero if a mean delay is off by a tenth, a share by six standard deviations, or a rate by a tenth.
+//! Exits non-zero if a mean delay is off by a tenth and 2 ms, a share by six standard deviations, or a rate by a tenth.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -22,9 +23,11 @@ use shakedown_nemesis::protocol::{Reply, RequestBody};
 
 /// Nothing listens here.
 const CLOSED_PORT: u16 = 9;
+/// A processor that is busy with something else comes so much later.
+const SLACK_MS: f64 = 2.0;
 const CONNECTIONS: usize = 200;
-const BATCH: u32 = 50;
-const BATCHES: u32 = 400;
+const BATCH: u32 = 25;
+const BATCHES: u32 = 800;
 /// Of a probe packet, with the headers of UDP and IPv4.
 const PROBE_BYTES: f64 = 44.0;
 
@@ -121,11 +124,14 @@ impl Bench {
                 held.iter().copied().fold(f64::INFINITY, f64::min),
                 held.iter().copied().fold(0.0, f64::max),
             );
-            self.good &= (mean / f64::from(delay_ms) - 1.0).abs() < 0.1;
+            let off = (mean - f64::from(delay_ms)).abs();
+            self.good &= off < f64::from(delay_ms) / 10.0 + SLACK_MS;
         }
     }
 
     fn shares(&mut self) {
+        let missing = sent() - self.probes();
+        println!("without a fault {missing} of {} packets are lost", sent());
         let none = Effects::default();
         for percent in [0.1, 2.0, 20.0] {
             let loss = Effects {
