@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use shakedown_workloads::duration::HumanDuration;
 
-use crate::scenario::{PlannedFault, Scenario};
+use crate::scenario::{PlannedFault, Scenario, ScenarioError};
 use crate::system::{NodeRef, System};
 
 /// A node of a plan.
@@ -29,6 +29,9 @@ pub struct Plan {
     pub scenario: String,
     /// The scenario file as it was.
     pub scenario_text: String,
+    /// The system's file as it was, if the system is not embedded.
+    #[serde(default)]
+    pub system_text: Option<String>,
     /// The seed everything random comes from.
     pub seed: u64,
     /// The nodes with their roles.
@@ -146,6 +149,7 @@ impl Plan {
             shakedown_version: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: name.clone(),
             scenario_text: text.to_owned(),
+            system_text: system.text.clone(),
             seed,
             nodes,
             settings: serde_json::to_value(settings)
@@ -169,6 +173,19 @@ impl Plan {
         };
         let text = std::fs::read_to_string(path).map_err(|error| not_a_plan(error.to_string()))?;
         serde_json::from_str(&text).map_err(|error| not_a_plan(error.to_string()))
+    }
+
+    /// The system from its file, if the plan has it.
+    ///
+    /// # Errors
+    /// As [`System::parse`].
+    pub fn system(&self, file: &str) -> Result<Option<System>, ScenarioError> {
+        let Some(text) = &self.system_text else {
+            return Ok(None);
+        };
+        let mut system = System::parse(file, text)?;
+        system.text = Some(text.clone());
+        Ok(Some(system))
     }
 
     /// The nodes by role, as templates see them.

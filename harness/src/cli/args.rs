@@ -202,6 +202,9 @@ pub(super) struct RunOptions {
     #[command(flatten)]
     /// Where the nodes are.
     pub(super) nodes: NodeArgs,
+    /// A system file of your own; scenarios name it as the file does
+    #[arg(long, value_name = "FILE")]
+    pub(super) system_file: Vec<PathBuf>,
     /// Everything random comes from this number; chosen at random and printed if not given
     #[arg(long)]
     pub(super) seed: Option<u64>,

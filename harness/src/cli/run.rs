@@ -31,9 +31,18 @@ pub(super) struct Chosen {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
-    let (name, chosen) = choose(&catalogue, &args.what)?;
+    let mut catalogue = catalogue(&args.options)?;
+    let (name, chosen) = choose(&mut catalogue, &args.what)?;
     run_chosen(name, &chosen, &catalogue, &args.options)
+}
+
+/// What is embedded, and the systems whose files are given.
+pub(super) fn catalogue(args: &RunOptions) -> Result<Catalogue, Failure> {
+    let mut catalogue = Catalogue::embedded().map_err(Failure::harness)?;
+    for file in &args.system_file {
+        catalogue.add(System::read(file).map_err(Failure::usage)?);
+    }
+    Ok(catalogue)
 }
 
 /// Runs scenarios, or prints their plans if that is all that is wanted.
@@ -104,11 +113,14 @@ pub(super) fn run_chosen(
 }
 
 /// Resolves names, files and stored plans to scenarios.
-fn choose(catalogue: &Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>), Failure> {
+fn choose(catalogue: &mut Catalogue, what: &[String]) -> Result<(String, Vec<Chosen>), Failure> {
     let mut chosen = Vec::new();
     for name in what {
         if name.ends_with(".json") {
             let plan = Plan::read(Path::new(name)).map_err(Failure::usage)?;
+            if let Some(system) = plan.system(name).map_err(Failure::usage)? {
+                catalogue.add(system);
+            }
             let scenario = Scenario::parse(name, &plan.scenario_text, &catalogue.systems)
                 .map_err(Failure::usage)?;
             chosen.push(Chosen {
@@ -185,6 +197,9 @@ fn alone(args: &RunOptions, again: &[String], plan: &Plan) -> String {
     let mut words = vec!["shakedown".to_owned()];
     words.extend_from_slice(again);
     words.extend(["--seed".to_owned(), plan.seed.to_string()]);
+    for file in &args.system_file {
+        words.extend(["--system-file".to_owned(), file.display().to_string()]);
+    }
     if let Some(time) = args.time {
         words.extend(["--time".to_owned(), time.to_string()]);
     }

@@ -5,15 +5,15 @@ use shakedown_workloads::duration::HumanDuration;
 use super::Failure;
 use super::args::TortureArgs;
 use super::exit::Exit;
-use super::run::{Chosen, run_chosen};
-use crate::scenario::{Catalogue, Scenario};
+use super::run::{Chosen, catalogue, run_chosen};
+use crate::scenario::Scenario;
 use crate::system::Torture;
 
 /// How long a torture takes if nobody says.
 const TIME: HumanDuration = HumanDuration::from_secs(60);
 
 pub(super) fn torture(mut args: TortureArgs) -> Result<Exit, Failure> {
-    let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
+    let catalogue = catalogue(&args.options)?;
     let system = catalogue
         .systems
         .iter()

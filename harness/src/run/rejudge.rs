@@ -82,6 +82,8 @@ fn judge(
     let path = dir.join("plan.json");
     let plan = Plan::read(&path)?;
     let name = path.display().to_string();
+    let own = plan.system(&name)?;
+    let systems = own.as_ref().map_or(systems, std::slice::from_ref);
     let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
     let observed = Observed::load(dir)?;
     results.checkpoints = checkpoints(&results.checkpoints, dir)?;

@@ -103,6 +103,12 @@ impl Catalogue {
         Ok(Catalogue { systems, scenarios })
     }
 
+    /// Adds a system from its file; one of the same name gives way.
+    pub fn add(&mut self, system: System) {
+        self.systems.retain(|known| known.name != system.name);
+        self.systems.push(system);
+    }
+
     /// Suites with the names of their scenarios.
     pub fn suites(&self) -> BTreeMap<&str, Vec<&str>> {
         let mut suites: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -9,6 +9,7 @@ mod torture;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Deserialize;
 use shakedown_reports::results::{Audience, Recommendation, SystemNotes};
@@ -69,6 +70,9 @@ pub struct System {
     pub report: Option<ReportSpec>,
     /// What `shakedown torture` does to it.
     pub torture: Option<TortureSpec>,
+    /// The text of its file; `None` if it is embedded.
+    #[serde(skip)]
+    pub text: Option<String>,
 }
 
 /// Prose for reports; what is measured is added to it.
@@ -241,6 +245,20 @@ impl System {
             .iter()
             .map(|(name, text)| System::parse(&format!("embedded:{name}.toml"), text))
             .collect()
+    }
+
+    /// Reads, parses and validates a system file.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Read`] and [`ScenarioError::Malformed`].
+    pub fn read(path: &Path) -> Result<System, ScenarioError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut system = System::parse(&path.display().to_string(), &text)?;
+        system.text = Some(text);
+        Ok(system)
     }
 
     /// Parses and validates a system file.
