@@ -20,44 +20,52 @@ mod split_mix;
 use measure::{Measured, peak_memory_bytes};
 use simulated::{queue, register, set};
 
-type Case = (&'static str, fn() -> Measured);
+/// Name, most seconds it may take, and what to do.
+type Case = (&'static str, f64, fn() -> Measured);
+
+/// Memory that a case may take, history and check together.
+const MOST_BYTES: u64 = 400_000_000;
 
 const CASES: &[Case] = &[
-    ("register, 10 clients, 0 % open, valid", || {
+    ("register, 10 clients, 0 % open, valid", 0.3, || {
         register(10, 0, 1, false)
     }),
-    ("register, 10 clients, 1 % open, valid", || {
+    ("register, 10 clients, 1 % open, valid", 0.3, || {
         register(10, 1, 1, false)
     }),
-    ("register, 50 clients, 1 % open, valid", || {
+    ("register, 50 clients, 1 % open, valid", 0.3, || {
         register(50, 1, 1, false)
     }),
-    ("register, 50 clients, 1 % open, stale read", || {
+    ("register, 50 clients, 1 % open, stale read", 0.3, || {
         register(50, 1, 1, true)
     }),
-    ("map of 1,000 keys, 50 clients, 1 % open, valid", || {
-        register(50, 1, 1000, false)
-    }),
+    (
+        "map of 1,000 keys, 50 clients, 1 % open, valid",
+        0.3,
+        || register(50, 1, 1000, false),
+    ),
     (
         "map of 1,000 keys, 50 clients, 1 % open, stale read",
+        0.3,
         || register(50, 1, 1000, true),
     ),
-    ("set, 10 clients", || set(false)),
-    ("set, 10 clients, one element too many", || set(true)),
-    ("unordered queue, 10 clients", || {
+    ("set, 10 clients", 1.0, || set(false)),
+    ("set, 10 clients, one element too many", 1.0, || set(true)),
+    ("unordered queue, 10 clients", 1.0, || {
         queue(Bag, |values, random| {
             let at = random.below(values.len().max(1) as u64) as usize;
             values.swap_remove_back(at)
         })
     }),
-    ("FIFO queue, 10 clients", || {
+    ("FIFO queue, 10 clients", 1.0, || {
         queue(FifoQueue, |values, _| values.pop_front())
     }),
-    ("stack, 10 clients", || {
+    ("stack, 10 clients", 1.0, || {
         queue(Stack, |values, _| values.pop_back())
     }),
     (
         "FIFO queue, 10 clients, given back in the wrong order",
+        1.0,
         || {
             queue(FifoQueue, |values, random| match random.below(100_000) {
                 0 => values.pop_back(),
@@ -65,18 +73,22 @@ const CASES: &[Case] = &[
             })
         },
     ),
-    ("stack, 10 clients, given back in the wrong order", || {
-        queue(Stack, |values, random| match random.below(100_000) {
-            0 => values.pop_front(),
-            _ => values.pop_back(),
-        })
-    }),
+    (
+        "stack, 10 clients, given back in the wrong order",
+        1.0,
+        || {
+            queue(Stack, |values, random| match random.below(100_000) {
+                0 => values.pop_front(),
+                _ => values.pop_back(),
+            })
+        },
+    ),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--case") {
-        let (_, run) = CASES[arguments[at + 1].parse::<usize>()?];
+        let (_, most, run) = CASES[arguments[at + 1].parse::<usize>()?];
         let measured = run();
         println!(
             "{:>8.4} s {:>6.0} MB  {}",
@@ -84,6 +96,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             peak_memory_bytes()? as f64 / 1e6,
             measured.verdict
         );
+        if measured.seconds > most || peak_memory_bytes()? > MOST_BYTES {
+            return Err(format!("above {most} s or {} MB", MOST_BYTES / 1_000_000).into());
+        }
         return Ok(());
     }
     if let Some(at) = arguments
@@ -97,7 +112,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
     println!("1,000,000 operations with distinct values:");
-    for (number, (name, _)) in CASES.iter().enumerate() {
+    let mut missed = 0;
+    for (number, (name, ..)) in CASES.iter().enumerate() {
         if filter.is_some_and(|filter| !name.contains(filter)) {
             continue;
         }
@@ -105,6 +121,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             .args(["--case", &number.to_string()])
             .output()?;
         print!("{name:<56} {}", String::from_utf8_lossy(&case.stdout));
+        if !case.status.success() {
+            missed += 1;
+            print!("{:<56} {}", "", String::from_utf8_lossy(&case.stderr));
+        }
     }
-    published::porcupine()
+    published::porcupine()?;
+    match missed {
+        0 => Ok(()),
+        missed => Err(format!("{missed} cases missed their bound").into()),
+    }
 }
