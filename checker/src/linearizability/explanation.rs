@@ -158,15 +158,18 @@ impl Explanation {
             false => format!("not linearizable by {unit} {}", self.until),
         }];
         for one in &self.operations {
-            let ret = one.ret.map_or("open".to_owned(), |ret| ret.to_string());
+            let when = match one.ret {
+                Some(ret) => format!("{unit}s {} to {ret}", one.call),
+                None => format!("from {unit} {} on", one.call),
+            };
             let mark = match (one.stuck, one.conflicting) {
                 (true, _) => "  <- cannot return",
                 (_, true) => "  <- in conflict",
                 _ => "",
             };
             lines.push(format!(
-                "#{} process {}, {unit}s {} to {ret}: {}{mark}",
-                one.index, one.process, one.call, one.text
+                "#{} process {}, {when}: {}{mark}",
+                one.index, one.process, one.text
             ));
         }
         let of = match self.of_conflict {
