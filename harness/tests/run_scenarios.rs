@@ -192,3 +192,20 @@ fn nothing_is_lost_when_two_old_owners_give_shards_away() {
     holds("cutover_chaos_three_node_cluster", "13");
     holds("cutover_chaos_three_node_no_ae_with_delta", "14");
 }
+
+#[test]
+fn the_smoke_suite_is_valid() {
+    let out = scratch();
+    let ended = run(&[
+        "run",
+        "smoke",
+        "--seed",
+        "1",
+        "--out",
+        &out.path().display().to_string(),
+    ]);
+    for scenario in &ended.results().scenarios {
+        assert_eq!(scenario.verdict, Verdict::Valid, "{}", in_words(scenario));
+    }
+    ended.expect(0);
+}
