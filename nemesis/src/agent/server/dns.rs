@@ -37,10 +37,10 @@ pub(super) fn serve(mode: DnsMode, counters: &'static Counters) -> io::Result<u1
                     continue;
                 };
                 counters.connection();
-                if let Some(answer) = answer(&question[..length], code)
-                    && socket.send_to(&answer, asker).is_ok()
-                {
+                if let Some(answer) = answer(&question[..length], code) {
+                    // Counted first: who has the answer may ask for the count at once.
                     counters.affected();
+                    let _ = socket.send_to(&answer, asker);
                 }
             }
         });
@@ -97,8 +97,8 @@ fn converse(mut client: TcpStream, code: u8, counters: &Counters) -> io::Result<
             return Ok(());
         };
         let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
-        client.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat())?;
         counters.affected();
+        client.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat())?;
     }
 }
 
