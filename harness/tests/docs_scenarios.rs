@@ -107,6 +107,7 @@ fn every_key_of_a_system_file_is_documented_and_no_other() {
         ("predict", "[predict]"),
         ("groups", "[groups]"),
         ("write_pause", "[write_pause]"),
+        ("primary", "[primary]"),
         ("report", "[report]"),
         ("recommendation", "[[report.recommendation]]"),
         ("torture", "[torture]"),

@@ -48,6 +48,9 @@ pub enum FleetError {
         /// Its address.
         address: IpAddr,
     },
+    /// The system does not tell which node is the primary.
+    #[error("the primary is not known: {0}")]
+    NoPrimary(String),
     /// The node is the machine this runs on.
     #[error(
         "{node} is the machine this runs on, which faults would strike too; use another, or a local cluster (`--local N`)"

@@ -13,6 +13,7 @@ mod gauges;
 mod groups;
 mod observed;
 mod operations;
+mod primary;
 mod progress;
 mod recovery;
 mod rejudge;

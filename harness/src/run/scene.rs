@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::deploy::Deployment;
 use super::faults::{Nemesis, PreparedFault};
 use super::fleet::{Fleet, FleetError};
+use super::primary::with_primary;
 use super::resolve::resolve;
 use crate::scenario::{Names, Scenario};
 use crate::system::{ClientSpec, NodeRef, System};
@@ -134,6 +135,8 @@ impl Scene {
     pub(crate) async fn prepare_fault(&self, fault: usize) -> Result<PreparedFault, FleetError> {
         let item = &self.scenario.fault[fault];
         let context = self.deployment.context();
+        let spec = self.system.primary.as_ref();
+        let item = &with_primary(&self.fleet, &self.deployment, spec, item).await?;
         let fault = resolve(item, &context.nodes, self.deployment.root());
         self.nemesis
             .prepare(&self.fleet, item.name.get_ref(), fault)

@@ -230,9 +230,23 @@ impl FaultItem {
     }
 }
 
+/// What a target calls the node that is the primary when the fault strikes.
+pub(crate) const PRIMARY: &str = "primary";
+
 impl FaultItem {
+    /// Whether it names the primary: which node that is shows when it strikes.
+    pub(crate) fn names_primary(&self) -> bool {
+        let parameters = self.parameters();
+        let targets = parameters
+            .iter()
+            .flat_map(|parameters| parameters.targets());
+        targets
+            .flat_map(|names| &names.get_ref().0)
+            .any(|target| target == PRIMARY)
+    }
+
     /// Everything it names as nodes, to be changed.
-    pub(super) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Names> {
+    pub(crate) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Names> {
         let partition = self.partition.iter_mut();
         let reset = self.reset.iter_mut();
         let delay = self.delay.iter_mut();

@@ -23,6 +23,7 @@ use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
 pub use catalogue::Catalogue;
+pub(crate) use fault::PRIMARY;
 pub use fault::{
     ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, InStorm, KillFault,
     PartitionFault, PauseFault, PowerLossFault, ResetFault,

@@ -66,6 +66,8 @@ pub struct System {
     pub write_pause: Option<PauseSpec>,
     /// Prints nothing and succeeds once the system has recovered from its faults.
     pub healthy: Option<CommandSpec>,
+    /// Tells which node is the primary, for faults that name it.
+    pub primary: Option<PrimarySpec>,
     /// What reports say about it beside what was measured.
     pub report: Option<ReportSpec>,
     /// What `shakedown torture` does to it.
@@ -169,6 +171,17 @@ pub struct EventRule {
     pub service: String,
     /// Regular expression with a group `name`. If a group `of` matches, too, the name is where that
     /// member (a shard, say) now stands.
+    pub pattern: Spanned<String>,
+}
+
+/// How a system tells which of its nodes is the primary (leader, owner).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrimarySpec {
+    /// The command.
+    pub command: CommandSpec,
+    /// Regular expression whose first match in what it prints names the node: with a group `node` by its name or
+    /// address, with groups `role` and `index` by its place.
     pub pattern: Spanned<String>,
 }
 

@@ -24,6 +24,7 @@ impl System {
             }
         }
         self.validate_actions()?;
+        self.validate_primary()?;
         for gauge in &self.gauge {
             let fits = match (&gauge.url, &gauge.command) {
                 (Some(_), None) => gauge.pointer.is_some(),
@@ -39,6 +40,25 @@ impl System {
             }
         }
         Ok(())
+    }
+
+    fn validate_primary(&self) -> Result<(), Problem> {
+        let Some(primary) = &self.primary else {
+            return Ok(());
+        };
+        let regex = Regex::new(primary.pattern.get_ref()).map_err(|error| {
+            Problem::at(
+                &primary.pattern,
+                format!("expected a regular expression: {error}"),
+            )
+        })?;
+        let groups: BTreeSet<&str> = regex.capture_names().flatten().collect();
+        if groups.contains("node") || (groups.contains("role") && groups.contains("index")) {
+            return Ok(());
+        }
+        let message =
+            "expected a group `(?<node>...)`, or groups `(?<role>...)` and `(?<index>...)`";
+        Err(Problem::at(&primary.pattern, message))
     }
 
     /// A service of one name may stand in the file for several roles, but each role has it once.

@@ -136,11 +136,11 @@ pub(crate) async fn conduct(
 
 impl Conductor {
     /// Has the agents prepare the faults, so that each strikes at once when it is due. Those of a storm
-    /// are prepared as they come: there may be very many.
+    /// are prepared as they come, since there may be very many, and so are those of the primary.
     async fn prepare_faults(&mut self) {
         let scene = self.scene.clone();
         for (i, item) in scene.scenario.fault.iter().enumerate() {
-            if item.in_storm.is_some() {
+            if item.in_storm.is_some() || item.names_primary() {
                 continue;
             }
             match scene.prepare_fault(i).await {

@@ -7,7 +7,9 @@ use toml::Spanned;
 
 use super::{Problem, Target, list, split_target};
 use crate::scenario::storm::ANY;
-use crate::scenario::{FaultItem, FaultParameters, Names, Scenario, SplitFault, SplitShape};
+use crate::scenario::{
+    FaultItem, FaultParameters, Names, PRIMARY, Scenario, SplitFault, SplitShape,
+};
 use crate::system::System;
 
 const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`";
@@ -106,6 +108,13 @@ impl Scenario {
         for targets in parameters.targets() {
             self.validate_fault_targets(targets, parameters, in_storm)?;
         }
+        if fault.names_primary() && system.primary.is_none() {
+            let message = format!(
+                "{} does not tell which node is the primary: its file has no [primary]",
+                system.name
+            );
+            return Err(Problem::at(place, message));
+        }
         validate_numbers(parameters)?;
         if let FaultParameters::Split(split) = parameters {
             self.validate_split(split, place)?;
@@ -128,7 +137,7 @@ impl Scenario {
         Err(Problem::at(service, message))
     }
 
-    /// As other targets; `clients` may be among those whose packets a fault concerns.
+    /// As other targets, or the `primary`; `clients` may be among those whose packets a fault concerns.
     fn validate_fault_targets(
         &self,
         targets: &Spanned<Names>,
@@ -136,12 +145,16 @@ impl Scenario {
         in_storm: bool,
     ) -> Result<(), Problem> {
         let mut nodes = targets.clone();
-        nodes.get_mut().0.retain(|target| target != CLIENTS);
+        nodes
+            .get_mut()
+            .0
+            .retain(|target| target != CLIENTS && target != PRIMARY);
         if nodes.get_ref().0.len() == targets.get_ref().0.len() {
             return self.validate_targets(targets, in_storm);
         }
+        let clients = targets.get_ref().0.iter().any(|target| target == CLIENTS);
         let senders = parameters.senders();
-        if !senders.is_some_and(|senders| std::ptr::eq(senders, targets)) {
+        if clients && !senders.is_some_and(|senders| std::ptr::eq(senders, targets)) {
             let message = format!(
                 "`{CLIENTS}` can be named only where packets come from, in `from` of `partition`, `shape`, `block` and `stream`"
             );
