@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use local_nodes::{cluster, remote};
 use shakedown::control::{AgentError, AgentLink, HelloReply, LinkOptions, Remote, SshRemote};
 use shakedown_nemesis::effects::Effects;
-use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::fault::local::LocalFault;
+use shakedown_nemesis::fault::{NodeFault, Skew};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::ports::{BlockMode, DnsMode, StreamMode};
 use shakedown_nemesis::protocol::{Notice, Reply, RequestBody, Service, ServiceState};
@@ -129,7 +130,7 @@ fn faults_on_disks_clocks_and_packets_work_on_a_local_node_and_leave_nothing_whe
     let orders = [
         NodeFault::Clock {
             service: service.clone(),
-            offset_ms: -5000,
+            skew: Skew::Jump { offset_ms: -5000 },
         },
         NodeFault::Shape {
             from: vec!["10.255.255.1".parse().unwrap()],
@@ -184,6 +185,93 @@ fn faults_on_disks_clocks_and_packets_work_on_a_local_node_and_leave_nothing_whe
     drop(link);
     drop(cluster);
     waits_until("the loop device is free", || !attached.exists());
+}
+
+/// Control groups of agents anywhere on the machine.
+fn groups() -> Vec<PathBuf> {
+    let found = std::process::Command::new("find")
+        .args(["/sys/fs/cgroup", "-type", "d", "-name", "shakedown_*"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(found.stdout).unwrap();
+    text.lines().map(PathBuf::from).collect()
+}
+
+/// A local node sees no hierarchy of control groups until the agent mounts one.
+#[test]
+fn faults_that_a_node_suffers_by_itself_work_on_a_local_node_and_leave_nothing_when_it_goes() {
+    let cluster = cluster(1);
+    let node = remote(&cluster, 0);
+    let (link, _, _notices) = open(&node, &LinkOptions::new("alone"));
+    let disk = RequestBody::Disk {
+        path: "/srv/sleeper".to_owned(),
+        size_mib: 16,
+    };
+    assert_eq!(link.request(disk).unwrap(), Reply::Done);
+    link.request(sleeper()).unwrap();
+    let service = || "sleeper".to_owned();
+    let acts = [
+        LocalFault::Freeze { service: service() },
+        LocalFault::CpuQuota {
+            service: service(),
+            percent: 10,
+        },
+        LocalFault::MemoryLimit {
+            service: service(),
+            more_mib: 10,
+        },
+        LocalFault::TaskLimit {
+            service: service(),
+            more: 0,
+        },
+        LocalFault::FileLimit {
+            service: service(),
+            more: 0,
+        },
+        LocalFault::HoldThreads {
+            service: service(),
+            share: 1.0,
+            hold_ms: 10,
+        },
+        LocalFault::CpuBurn { threads: 1 },
+        LocalFault::MemoryHold { mib: 10 },
+        LocalFault::InodesFull {
+            dir: "/srv/sleeper".to_owned(),
+        },
+        LocalFault::CrashLoop {
+            service: service(),
+            up_ms: 10,
+            down_ms: 10,
+        },
+    ];
+    let install = |fault: &str, act: &LocalFault| RequestBody::Install {
+        fault: fault.to_owned(),
+        order: NodeFault::Local { act: act.clone() },
+        noop: false,
+    };
+    for act in &acts {
+        let outcome = fault_outcome(&link, install("f", act));
+        assert_eq!(outcome, Outcome::Installed, "{act:?}");
+        let fault = "f".to_owned();
+        fault_outcome(&link, RequestBody::Undo { fault });
+    }
+    assert_eq!(
+        node.run("grep -c cgroup /proc/mounts || true").unwrap(),
+        "0"
+    );
+    let before = groups();
+    for (number, act) in acts[..4].iter().enumerate() {
+        fault_outcome(&link, install(&format!("g{number}"), act));
+    }
+    let ours: Vec<PathBuf> = (groups().into_iter())
+        .filter(|g| !before.contains(g))
+        .collect();
+    assert!(ours.len() >= 4, "{ours:?}");
+    // The whole node dies at once, with its watchdog.
+    drop(cluster);
+    drop(link);
+    let left: Vec<&PathBuf> = ours.iter().filter(|group| group.exists()).collect();
+    assert_eq!(left, Vec::<&PathBuf>::new());
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn known_flags() -> BTreeSet<String> {
         (shakedown(), "cluster up"),
         (shakedown(), "cluster ssh"),
         (shakedown(), "heal"),
+        (shakedown(), "doctor"),
         (miroir.clone(), "node"),
         (miroir.clone(), "router"),
         (miroir.clone(), "ctl"),

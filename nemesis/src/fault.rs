@@ -1,9 +1,13 @@
 //! The faults a scenario can ask for, and the orders single nodes get for them.
 
+pub mod io;
+pub mod local;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use self::local::LocalFault;
 use crate::effects::{Distribution, Effects};
 use crate::ports::{BlockMode, DnsMode, StreamMode};
 use crate::split::Split;
@@ -135,8 +139,8 @@ pub enum Fault {
         nodes: Vec<String>,
         /// The service, as the system file names it.
         service: String,
-        /// Added to the wall clock, milliseconds, at most [`LONGEST_OFFSET_MS`] either way; not 0.
-        offset_ms: i64,
+        /// In which way.
+        skew: Skew,
     },
     /// A node's own disk forgets what was not synced, and the service is killed with it; started again
     /// on the disk as it then is when the fault ends.
@@ -157,6 +161,13 @@ pub enum Fault {
         /// What stays free, bytes (rounded down to blocks).
         leave_bytes: u64,
     },
+    /// Each node suffers something by itself.
+    Local {
+        /// On these nodes.
+        nodes: Vec<String>,
+        /// What.
+        act: LocalFault,
+    },
 }
 
 /// Stands among nodes that send for the machine where the harness and its clients are.
@@ -167,6 +178,37 @@ pub const LONGEST_DELAY_MS: u32 = 10_000;
 
 /// The largest offset of a clock, milliseconds: ten years.
 pub const LONGEST_OFFSET_MS: i64 = 10 * 365 * 86_400_000;
+
+/// How fast a drifting clock may run, against one that is right.
+pub const RATES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+
+/// How long a strobing clock may stay as it is, milliseconds: up to an hour.
+pub const STROBE_MS: std::ops::RangeInclusive<u32> = 1..=3_600_000;
+
+/// In which way a wall clock is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Skew {
+    /// Off by a fixed time.
+    Jump {
+        /// Added, milliseconds, at most [`LONGEST_OFFSET_MS`] either way; not 0.
+        offset_ms: i64,
+    },
+    /// Right at first, then faster or slower.
+    Drift {
+        /// How fast, within [`RATES`]; not 1.
+        rate: f64,
+    },
+    /// Off by a fixed time and right, by turns.
+    Strobe {
+        /// As of a jump.
+        offset_ms: i64,
+        /// How long it is either, milliseconds, within [`STROBE_MS`].
+        every_ms: u32,
+    },
+    /// It stands still.
+    Freeze,
+}
 
 /// How a service is ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,12 +316,12 @@ pub enum NodeFault {
         /// How.
         mode: DnsMode,
     },
-    /// Shift the wall clock that a service's processes see.
+    /// Make the wall clock wrong that a service's processes see.
     Clock {
         /// Its name.
         service: String,
-        /// By how much, milliseconds.
-        offset_ms: i64,
+        /// In which way.
+        skew: Skew,
     },
     /// Make a disk forget what was not synced, and kill a service with it.
     PowerLoss {
@@ -294,5 +336,10 @@ pub enum NodeFault {
         dir: String,
         /// What stays free, bytes.
         leave_bytes: u64,
+    },
+    /// Suffer something by itself.
+    Local {
+        /// What.
+        act: LocalFault,
     },
 }

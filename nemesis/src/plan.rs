@@ -12,11 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64;
 
 pub use summary::summary;
 
 use crate::effects::{Effects, EffectsError};
-use crate::fault::{CLIENTS, Fault, LONGEST_OFFSET_MS, NodeFault};
+use crate::fault::local::LocalFault;
+use crate::fault::{CLIENTS, Fault, LONGEST_OFFSET_MS, NodeFault, RATES, STROBE_MS, Skew};
 
 /// The nodes of a cluster and the addresses they speak from.
 pub type Topology = BTreeMap<String, IpAddr>;
@@ -77,6 +79,15 @@ pub enum PlanError {
     /// A clock that isn't off, or off by more than anyone wants.
     #[error("an offset of {0} ms is 0 or more than {LONGEST_OFFSET_MS} ms either way")]
     Offset(i64),
+    /// A clock that doesn't drift, or more than anyone wants.
+    #[error("a rate of {0} is 1, or not within {from} to {to}", from = RATES.start(), to = RATES.end())]
+    Rate(f64),
+    /// A clock that changes too often or too seldom.
+    #[error("{0} ms are not within {from} to {to} ms", from = STROBE_MS.start(), to = STROBE_MS.end())]
+    Strobe(u32),
+    /// A number beyond its bounds, or a bad expression.
+    #[error("{0}")]
+    Local(String),
     /// Not where a disk can be mounted.
     #[error("`{0}` is not an absolute path without `..`")]
     Directory(String),
@@ -198,15 +209,13 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
         Fault::Clock {
             nodes,
             service,
-            offset_ms,
+            skew,
         } => {
             check_service(service)?;
-            if *offset_ms == 0 || offset_ms.unsigned_abs() > LONGEST_OFFSET_MS.unsigned_abs() {
-                return Err(PlanError::Offset(*offset_ms));
-            }
+            check_skew(*skew)?;
             each(nodes, "clock", topology, |_| NodeFault::Clock {
                 service: service.clone(),
-                offset_ms: *offset_ms,
+                skew: *skew,
             })
         }
         Fault::PowerLoss {
@@ -221,6 +230,7 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
                 dir: dir.clone(),
             })
         }
+        Fault::Local { nodes, act } => local(nodes, act, topology),
         Fault::DiskFull {
             nodes,
             dir,
@@ -360,6 +370,50 @@ fn check_addresses(topology: &Topology) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+fn local(
+    nodes: &[String],
+    act: &LocalFault,
+    topology: &Topology,
+) -> Result<Vec<(String, NodeFault)>, PlanError> {
+    act.check().map_err(PlanError::Local)?;
+    if let Some(service) = act.service() {
+        check_service(service)?;
+    }
+    if let LocalFault::InodesFull { dir } | LocalFault::Io { dir, .. } = act {
+        check_directory(dir)?;
+    }
+    each(nodes, act.kind(), topology, |node| {
+        let mut act = act.clone();
+        // Each node has its own places and operations.
+        match &mut act {
+            LocalFault::Corrupt { seed, .. } => *seed ^= xxh3_64(node.as_bytes()),
+            LocalFault::Io { effects, .. } => effects.seed ^= xxh3_64(node.as_bytes()),
+            _ => {}
+        }
+        NodeFault::Local { act }
+    })
+}
+
+fn check_skew(skew: Skew) -> Result<(), PlanError> {
+    let (Skew::Jump { offset_ms } | Skew::Strobe { offset_ms, .. }) = skew else {
+        return match skew {
+            Skew::Drift { rate } if rate == 1.0 || !RATES.contains(&rate) => {
+                Err(PlanError::Rate(rate))
+            }
+            _ => Ok(()),
+        };
+    };
+    if offset_ms == 0 || offset_ms.unsigned_abs() > LONGEST_OFFSET_MS.unsigned_abs() {
+        return Err(PlanError::Offset(offset_ms));
+    }
+    match skew {
+        Skew::Strobe { every_ms, .. } if !STROBE_MS.contains(&every_ms) => {
+            Err(PlanError::Strobe(every_ms))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_directory(path: &str) -> Result<(), PlanError> {

@@ -9,7 +9,7 @@ use crate::fault::NodeFault;
 use crate::outcome::NodeOutcome;
 
 /// Version of this protocol; the agent refuses a harness of another version.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest frame body accepted, bytes.
 pub const MAX_FRAME_BYTES: u32 = 16 << 20;
@@ -75,6 +75,12 @@ pub enum RequestBody {
         path: String,
         /// Size of the image, MiB, [`SMALLEST_DISK_MIB`] to [`LARGEST_DISK_MIB`].
         size_mib: u32,
+    },
+    /// Puts a layer over a disk made by `Disk`, through which its operations can be made to fail. It goes
+    /// with the disk.
+    Layer {
+        /// As in `Disk`.
+        path: String,
     },
     /// Does everything that takes time before a fault, so that an `Install` with the same fields
     /// strikes within a few milliseconds. Optional; an `Undo` takes it back.

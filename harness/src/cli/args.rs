@@ -72,6 +72,8 @@ pub(super) enum Command {
     Cluster(ClusterCommand),
     /// Undo every fault that an interrupted run left on nodes
     Heal(HealArgs),
+    /// Say which faults each node can be given, by which mechanism, or why not
+    Doctor(DoctorArgs),
 }
 
 /// Arguments of `check`.
@@ -310,6 +312,20 @@ pub(super) struct HealArgs {
     #[command(flatten)]
     /// Where the nodes are.
     pub(super) nodes: NodeArgs,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    /// Where the nodes are; a local cluster of one node if none are named.
+    pub(super) nodes: NodeArgs,
+    /// List instead what is left of faults on each node, and undo nothing; also while a run has the node
+    #[arg(long)]
+    pub(super) leftovers: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Commands on local clusters.

@@ -5,6 +5,7 @@ mod check;
 mod check_model;
 mod cluster;
 mod compare;
+mod doctor;
 mod exit;
 mod ground;
 mod heal;
@@ -101,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::TrackRecord(args) => track_record::track_record(&args),
         Command::Cluster(command) => cluster::cluster(command),
         Command::Heal(args) => heal::heal(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
     };
     let exit = ended.unwrap_or_else(|failure| match failure {
         Failure::Usage(message) => {

@@ -14,9 +14,11 @@
 //! | the nodes' files | `/var/lib/shakedown/clusters/NAME`, or below [`ClusterSpec::dir`] |
 //! | processes | those with `__node-init` and a path below the state directory in their command line |
 //! | machine's end of the uplink | a network device named by a hash of NAME |
+//! | control groups, of faults in force when it died | `shakedown_..._N`, N a process namespace that is gone |
 //! | leak guard | an `unreachable` route to the subnet with metric 4000, there from first to last |
 
 mod error;
+mod groups;
 mod keys;
 mod launch;
 mod local;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::record::{self, ClusterInfo, DATA_ROOT, Lock};
-use super::{ClusterError, network, processes};
+use super::{ClusterError, groups, network, processes};
 
 /// All clusters that are up, by name; stale ones too.
 ///
@@ -71,6 +71,7 @@ pub(crate) fn remove(name: &str) -> Result<(), ClusterError> {
 
 fn remove_locked(name: &str) -> Result<(), ClusterError> {
     processes::kill_all(name)?;
+    groups::remove_orphans();
     network::remove_uplink(name)?;
     if let Some(info) = record::load(name)? {
         remove_dir(&info.data)?;

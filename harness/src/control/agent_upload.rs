@@ -59,12 +59,16 @@ impl Program {
     }
 }
 
-/// Uploads the agent if need be.
-pub(crate) fn prepare(remote: &SshRemote, binary: &Path) -> Result<Prepared, AgentError> {
+/// Puts the agent on a node, unless it is there. Returns its path there.
+pub(crate) fn place(remote: &SshRemote, binary: &Path) -> Result<String, AgentError> {
     let program = Program::read("shakedown-agent", binary);
-    let agent = program
-        .map_err(|e| AgentError::binary(binary, &e))?
-        .place(remote)?;
+    let program = program.map_err(|e| AgentError::binary(binary, &e))?;
+    Ok(program.place(remote)?)
+}
+
+/// Uploads the agent if need be, and finds out how the node sees the harness.
+pub(crate) fn prepare(remote: &SshRemote, binary: &Path) -> Result<Prepared, AgentError> {
+    let agent = place(remote, binary)?;
     let (harness, ssh_port) = ends(remote)?;
     Ok(Prepared {
         agent,

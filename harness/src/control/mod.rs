@@ -20,7 +20,7 @@ mod ssh_remote;
 
 pub use access::{Access, Patience, Target};
 pub use agent_link::{AgentLink, HelloReply, LinkOptions};
-pub(crate) use agent_upload::Program;
+pub(crate) use agent_upload::{Program, place as place_agent};
 pub use error::{ControlError, ShownKey};
 pub use link_error::AgentError;
 pub use node_list::{NodeAddress, NodeListError, parse_nodes, parse_nodes_file};

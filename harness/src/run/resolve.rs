@@ -52,9 +52,23 @@ pub(crate) fn resolve(
             restart: k.restart,
             signal: k.signal,
         },
-        FaultParameters::Pause(p) => Fault::Pause {
-            nodes: targets(&p.nodes),
-            service: p.service.get_ref().clone(),
+        FaultParameters::Pause(p) => {
+            match p.act().expect("validation saw to it that it makes sense") {
+                Some(act) => Fault::Local {
+                    nodes: targets(&p.nodes),
+                    act,
+                },
+                None => Fault::Pause {
+                    nodes: targets(&p.nodes),
+                    service: p.service.get_ref().clone(),
+                },
+            }
+        }
+        FaultParameters::Local(_, l) => Fault::Local {
+            nodes: targets(l.nodes()),
+            act: l
+                .act(item.name.get_ref(), disk)
+                .expect("validation saw to it that it makes sense"),
         },
         FaultParameters::Reset(r) => Fault::Reset {
             nodes: targets(&r.nodes),
@@ -99,9 +113,7 @@ pub(crate) fn resolve(
         FaultParameters::Clock(c) => Fault::Clock {
             nodes: targets(&c.nodes),
             service: c.service.get_ref().clone(),
-            offset_ms: c
-                .offset_ms()
-                .expect("validation saw to it that it is a duration"),
+            skew: c.skew().expect("validation saw to it that it makes sense"),
         },
         FaultParameters::PowerLoss(p) => Fault::PowerLoss {
             nodes: targets(&p.nodes),
@@ -160,5 +172,6 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::Clock { .. } => "clock",
         Fault::PowerLoss { .. } => "power_loss",
         Fault::DiskFull { .. } => "disk_full",
+        Fault::Local { act, .. } => act.kind(),
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::analyse::{self, Analysis};
 use super::conduct::{Conducted, conduct};
-use super::deploy::{Deployment, local_binary};
+use super::deploy::{Deployment, NodeDisk, local_binary};
 use super::evaluate::{self, Record};
 use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
@@ -335,13 +335,17 @@ impl ScenarioRun<'_> {
     }
 
     fn lay_out(&self, bin: BTreeMap<String, String>) -> Deployment {
-        let roles = self.scenario.roles.get_ref().iter();
-        let disks: BTreeMap<&str, u32> = roles
-            .filter_map(|r| Some((r.role.get_ref().as_str(), r.disk_mib?)))
-            .collect();
+        let roles = self.scenario.roles.get_ref();
         let nodes = self.plan.nodes.iter();
         let disks = nodes
-            .filter_map(|n| Some((n.name.clone(), *disks.get(n.role.as_str())?)))
+            .filter_map(|n| {
+                let role = roles.iter().find(|r| *r.role.get_ref() == n.role)?;
+                Some(NodeDisk {
+                    node: n.name.clone(),
+                    size_mib: role.disk_mib?,
+                    layered: role.disk_layer,
+                })
+            })
             .collect();
         Deployment::lay_out(self.plan, self.system, disks, bin, &self.id)
     }

@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 use shakedown_nemesis::effects::Distribution;
-use shakedown_nemesis::fault::KillSignal;
+use shakedown_nemesis::fault::{KillSignal, LONGEST_OFFSET_MS, RATES, STROBE_MS, Skew};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::{BlockFault, DnsFault, Names, ShapeFault, SplitFault, StreamFault, Trigger};
+use super::{
+    BlockFault, CorruptFault, CpuFault, CrashLoopFault, DnsFault, InodesFullFault, IoFault,
+    LimitFault, LocalParameters, MemoryFault, Names, PauseBy, ShapeFault, SplitFault, StreamFault, Trigger,
+};
 
 /// A fault.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +50,20 @@ pub struct FaultItem {
     pub power_loss: Option<PowerLossFault>,
     /// A node's disk is full.
     pub disk_full: Option<DiskFullFault>,
+    /// A service is killed whenever it runs.
+    pub crash_loop: Option<CrashLoopFault>,
+    /// Processors are short or busy.
+    pub cpu: Option<CpuFault>,
+    /// Memory is short or taken.
+    pub memory: Option<MemoryFault>,
+    /// A service may open or start only so much.
+    pub limit: Option<LimitFault>,
+    /// A node's disk has no inode left.
+    pub inodes_full: Option<InodesFullFault>,
+    /// A node's disk does badly what is asked of it.
+    pub io: Option<IoFault>,
+    /// Files of a service are changed behind its back.
+    pub corrupt: Option<CorruptFault>,
     /// What must have happened in its storm before this one strikes.
     #[serde(skip)]
     pub in_storm: Option<InStorm>,
@@ -102,6 +119,13 @@ pub struct PauseFault {
     pub nodes: Spanned<Names>,
     /// A service of the system.
     pub service: Spanned<String>,
+    /// What stops it.
+    #[serde(default)]
+    pub by: PauseBy,
+    /// With `by = "threads"`: the share of its threads held at a time.
+    pub share: Option<f64>,
+    /// With `by = "threads"`: how long the same ones are held.
+    pub hold: Option<HumanDuration>,
 }
 
 /// Parameters of `reset`.
@@ -150,7 +174,14 @@ pub struct ClockFault {
     /// A service of the system.
     pub service: Spanned<String>,
     /// How far the wall clock is off: a duration, with `-` before it if it is behind.
-    pub offset: Spanned<String>,
+    pub offset: Option<Spanned<String>>,
+    /// The clock is off and right by turns, each for so long.
+    pub strobe: Option<Spanned<HumanDuration>>,
+    /// How fast the clock runs.
+    pub rate: Option<Spanned<f64>>,
+    /// The clock stands still.
+    #[serde(default)]
+    pub freeze: bool,
 }
 
 /// Parameters of `power_loss`.
@@ -203,6 +234,16 @@ pub enum FaultParameters<'a> {
     PowerLoss(&'a PowerLossFault),
     /// See [`DiskFullFault`].
     DiskFull(&'a DiskFullFault),
+    /// One of those that each node suffers by itself, with its kind.
+    Local(&'static str, &'a dyn LocalParameters),
+}
+
+fn local<'a, T: LocalParameters>(
+    kind: &'static str,
+    given: &'a Option<T>,
+) -> Option<FaultParameters<'a>> {
+    let given = given.as_ref()?;
+    Some(FaultParameters::Local(kind, given))
 }
 
 impl FaultItem {
@@ -222,6 +263,13 @@ impl FaultItem {
             self.clock.as_ref().map(FaultParameters::Clock),
             self.power_loss.as_ref().map(FaultParameters::PowerLoss),
             self.disk_full.as_ref().map(FaultParameters::DiskFull),
+            local("crash_loop", &self.crash_loop),
+            local("cpu", &self.cpu),
+            local("memory", &self.memory),
+            local("limit", &self.limit),
+            local("inodes_full", &self.inodes_full),
+            local("io", &self.io),
+            local("corrupt", &self.corrupt),
         ]
         .into_iter()
         .flatten();
@@ -267,6 +315,13 @@ impl FaultItem {
             .chain(self.clock.iter_mut().map(|c| &mut c.nodes))
             .chain(self.power_loss.iter_mut().map(|p| &mut p.nodes))
             .chain(self.disk_full.iter_mut().map(|d| &mut d.nodes))
+            .chain(self.crash_loop.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.cpu.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.memory.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.limit.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.inodes_full.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.io.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.corrupt.iter_mut().map(|f| &mut f.nodes))
             .map(Spanned::get_mut)
     }
 }
@@ -288,6 +343,7 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Clock(_) => "clock",
             FaultParameters::PowerLoss(_) => "power_loss",
             FaultParameters::DiskFull(_) => "disk_full",
+            FaultParameters::Local(kind, _) => kind,
         }
     }
 
@@ -309,6 +365,7 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Clock(c) => vec![&c.nodes],
             FaultParameters::PowerLoss(p) => vec![&p.nodes],
             FaultParameters::DiskFull(d) => vec![&d.nodes],
+            FaultParameters::Local(_, l) => vec![l.nodes()],
         }
     }
 
@@ -330,20 +387,77 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Pause(p) => Some(&p.service),
             FaultParameters::Clock(c) => Some(&c.service),
             FaultParameters::PowerLoss(p) => Some(&p.service),
+            FaultParameters::Local(_, l) => l.service(),
             _ => None,
         }
     }
 }
 
 impl ClockFault {
-    /// How far the clock is off, milliseconds; `None` if that is not a duration with or without `-`.
-    pub fn offset_ms(&self) -> Option<i64> {
-        let text = self.offset.get_ref();
-        let (sign, length) = match text.strip_prefix('-') {
-            Some(length) => (-1, length),
-            None => (1, text.as_str()),
-        };
-        let length: HumanDuration = length.parse().ok()?;
-        Some(sign * i64::try_from(length.0.as_millis()).ok()?)
+    /// In which way the clock is wrong.
+    ///
+    /// # Errors
+    /// What was expected instead, and where.
+    pub fn skew(&self) -> Result<Skew, (std::ops::Range<usize>, String)> {
+        let given = [self.offset.is_some(), self.rate.is_some(), self.freeze];
+        if given.iter().filter(|given| **given).count() != 1 {
+            let message = "expected exactly one of `offset`, `rate`, `freeze = true`";
+            return Err((self.service.span(), message.to_owned()));
+        }
+        match (&self.offset, &self.rate, &self.strobe) {
+            (Some(offset), _, None) => Ok(Skew::Jump {
+                offset_ms: offset_ms(offset)?,
+            }),
+            (Some(offset), _, Some(every)) => Ok(Skew::Strobe {
+                offset_ms: offset_ms(offset)?,
+                every_ms: strobe_ms(every)?,
+            }),
+            (None, _, Some(strobe)) => Err((
+                strobe.span(),
+                "expected `strobe` only with `offset`, by which the clock is off and right by turns"
+                    .to_owned(),
+            )),
+            (None, Some(rate), None) => {
+                let fast = *rate.get_ref();
+                if fast == 1.0 || !RATES.contains(&fast) {
+                    let message = format!(
+                        "expected a rate from {} to {} and other than 1, like 1.01 for a clock that gains one second in a hundred",
+                        RATES.start(),
+                        RATES.end()
+                    );
+                    return Err((rate.span(), message));
+                }
+                Ok(Skew::Drift { rate: fast })
+            }
+            (None, None, None) => Ok(Skew::Freeze),
+        }
     }
+}
+
+fn offset_ms(offset: &Spanned<String>) -> Result<i64, (std::ops::Range<usize>, String)> {
+    let (sign, length) = match offset.get_ref().strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, offset.get_ref().as_str()),
+    };
+    let length: Option<HumanDuration> = length.parse().ok();
+    length
+        .and_then(|length| i64::try_from(length.0.as_millis()).ok())
+        .filter(|ms| (1..=LONGEST_OFFSET_MS).contains(ms))
+        .map(|ms| sign * ms)
+        .ok_or_else(|| {
+            let message = "expected a duration other than 0, up to ten years, with `-` before it for a clock that is behind, like \"-5s\"";
+            (offset.span(), message.to_owned())
+        })
+}
+
+fn strobe_ms(every: &Spanned<HumanDuration>) -> Result<u32, (std::ops::Range<usize>, String)> {
+    u32::try_from(every.get_ref().0.as_millis())
+        .ok()
+        .filter(|ms| STROBE_MS.contains(ms))
+        .ok_or_else(|| {
+            (
+                every.span(),
+                "expected a duration from 1ms to 1h".to_owned(),
+            )
+        })
 }

@@ -6,6 +6,7 @@
 mod catalogue;
 mod fault;
 mod load;
+mod local_fault;
 mod parse;
 mod ports;
 mod shape;
@@ -29,6 +30,10 @@ pub use fault::{
     PartitionFault, PauseFault, PowerLossFault, ResetFault,
 };
 pub use load::LoadItem;
+pub use local_fault::{
+    CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, LocalParameters,
+    MemoryFault, PauseBy,
+};
 pub use parse::ScenarioError;
 pub(crate) use parse::toml_at;
 pub use ports::{BlockFault, DnsFault, StreamFault};
@@ -129,6 +134,9 @@ pub struct RoleCount {
     pub nodes: usize,
     /// Gives each of these nodes a small disk of its own for what it stores, so many MiB.
     pub disk_mib: Option<u32>,
+    /// Puts a layer over that disk, which can make its operations fail.
+    #[serde(default)]
+    pub disk_layer: bool,
 }
 
 /// An operator action, defined by the system file.

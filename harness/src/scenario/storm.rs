@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
+use super::local_fault::{
+    CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, MemoryFault,
+};
 use super::{
     BlockFault, ClockFault, DelayFault, DiskFullFault, DnsFault, FaultItem, KillFault,
     PartitionFault, PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault, SplitFault,
@@ -103,6 +106,20 @@ pub struct StormFault {
     pub power_loss: Option<PowerLossFault>,
     /// As of a fault.
     pub disk_full: Option<DiskFullFault>,
+    /// As of a fault.
+    pub crash_loop: Option<CrashLoopFault>,
+    /// As of a fault.
+    pub cpu: Option<CpuFault>,
+    /// As of a fault.
+    pub memory: Option<MemoryFault>,
+    /// As of a fault.
+    pub limit: Option<LimitFault>,
+    /// As of a fault.
+    pub inodes_full: Option<InodesFullFault>,
+    /// As of a fault.
+    pub io: Option<IoFault>,
+    /// As of a fault.
+    pub corrupt: Option<CorruptFault>,
 }
 
 /// A fault of a storm as it was drawn; for plans.
@@ -142,6 +159,13 @@ impl StormFault {
             clock: self.clock.clone(),
             power_loss: self.power_loss.clone(),
             disk_full: self.disk_full.clone(),
+            crash_loop: self.crash_loop.clone(),
+            cpu: self.cpu.clone(),
+            memory: self.memory.clone(),
+            limit: self.limit.clone(),
+            inodes_full: self.inodes_full.clone(),
+            io: self.io.clone(),
+            corrupt: self.corrupt.clone(),
             in_storm: None,
         }
     }

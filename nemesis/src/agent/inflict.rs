@@ -9,6 +9,7 @@ use super::error::AgentError;
 use super::evidence::evidence;
 use super::filter;
 use super::ledger::{self, Entry};
+use super::local;
 use super::process::ProcessId;
 use super::rules::Management;
 use super::service::Record;
@@ -106,13 +107,22 @@ fn make_ready(
             }
         }
         NodeFault::Clock { service, .. } => {
-            prepared.entry.undo = clock::clock_steps(lock, order.run, order.fault, service)?;
+            prepared.entry.undo = clock::clock_steps(
+                lock,
+                order.run,
+                order.fault,
+                service,
+                clock::Moment::default(),
+            )?;
         }
         NodeFault::PowerLoss { service, dir } => {
             prepared.entry.undo = disk::power_loss_steps(lock, service, dir)?;
         }
         NodeFault::DiskFull { dir, .. } => {
             prepared.entry.undo = disk::full_steps(lock, dir)?;
+        }
+        NodeFault::Local { act } => {
+            prepared.entry.undo = local::prepare(lock, order, act)?;
         }
     }
     Ok(())
@@ -146,8 +156,8 @@ pub(crate) fn strike(
             signals::kill(lock, &mut entry, order, noop, ordered)
         }
         NodeFault::Pause { service } => signals::pause(lock, &mut entry, &service, noop, ordered),
-        NodeFault::Clock { service, offset_ms } => {
-            clock::clock(lock, &mut entry, (&service, offset_ms), noop, ordered)
+        NodeFault::Clock { service, skew } => {
+            clock::clock(lock, &mut entry, (&service, skew), noop, ordered)
         }
         NodeFault::PowerLoss { service, dir } => {
             disk::power_loss(lock, &mut entry, (&service, &dir), noop, ordered)
@@ -155,6 +165,7 @@ pub(crate) fn strike(
         NodeFault::DiskFull { dir, leave_bytes } => {
             disk::disk_full(lock, &dir, leave_bytes, noop, ordered)
         }
+        NodeFault::Local { act } => local::strike(lock, &mut entry, &act, noop, ordered),
     };
     let kept = outcome.and_then(|outcome| {
         entry.installed = Some(outcome.clone());

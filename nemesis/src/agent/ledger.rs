@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::Group;
+use super::clock::Moment;
 use super::durable;
 use super::error::AgentError;
 use super::process::ProcessId;
@@ -78,6 +80,41 @@ pub(crate) enum UndoStep {
         tag: u64,
         /// The first process of the service when the fault struck.
         leader: ProcessId,
+        /// When the fault struck, if its effect depends on that.
+        since: Moment,
+    },
+    /// Let the processes of a control group go on and go home, and remove it.
+    RemoveGroup {
+        /// Which.
+        group: Group,
+    },
+    /// End a process that goes on acting for the fault.
+    EndHelper {
+        /// Which.
+        process: ProcessId,
+        /// Where it keeps account.
+        account: PathBuf,
+    },
+    /// Give a service's processes the limit of open files that they had.
+    RestoreFileLimit {
+        /// The service.
+        service: String,
+        /// Its first process when the fault struck.
+        leader: ProcessId,
+        /// The limit by which they are known.
+        ours: u64,
+        /// The limit from before; none if there was none.
+        before: Option<u64>,
+    },
+    /// Let everything pass the layer over a disk again.
+    ClearLayer {
+        /// Where the disk is mounted.
+        over: PathBuf,
+    },
+    /// Remove a directory of the fault's own, with all that is in it.
+    RemoveFiles {
+        /// Which.
+        directory: PathBuf,
     },
     /// Start a service, unless it runs or was forgotten since.
     StartService {

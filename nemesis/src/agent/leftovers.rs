@@ -1,10 +1,11 @@
 //! What is still in place on a node: of faults, and disks.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clock;
 use super::disk;
 use super::error::AgentError;
+use super::layer;
 use super::ledger::{self, UndoStep};
 use super::nft;
 use super::rules;
@@ -12,7 +13,7 @@ use super::service::Record;
 use super::state_dir::{StateDir, StateLock};
 
 /// Something of a fault that is still in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
     /// `RUN.FAULT` in the ledger; empty for a disk, and for a table of ours that no fault in the ledger
     /// accounts for.
@@ -67,6 +68,20 @@ fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, Age
         UndoStep::EndAttendant { process, .. } => process
             .is_alive()
             .then(|| format!("process {} of a fault", process.pid)),
+        UndoStep::RemoveGroup { group } => group
+            .exists()
+            .then(|| "a control group holds processes".to_owned()),
+        UndoStep::EndHelper { process, .. } => process
+            .is_alive()
+            .then(|| format!("helper process {}", process.pid)),
+        UndoStep::RestoreFileLimit { service, .. } => {
+            Some(format!("service {service} may open few files"))
+        }
+        UndoStep::ClearLayer { over } => layer::process(lock, over)?
+            .map(|_| format!("disk {} may be slow or fail", over.display())),
+        UndoStep::RemoveFiles { directory } => directory
+            .exists()
+            .then(|| format!("files in {}", directory.display())),
         UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
         UndoStep::RestoreClocks { tag, .. } => match clock::shifted(*tag)?.len() {
             0 => None,

@@ -6,18 +6,24 @@
 //! the agent), the next agent (its `Hello`), and a person (`shakedown-agent heal`). Each takes the
 //! state directory's lock first, so only one of them undoes a fault.
 
+mod abilities;
 mod account;
 mod attendant;
+mod cgroup;
 mod clock;
 mod disk;
 mod durable;
 mod error;
 mod evidence;
 mod filter;
+mod held_thread;
+mod helper;
 mod inflict;
+mod layer;
 mod lease;
 mod ledger;
 mod leftovers;
+mod local;
 mod nft;
 mod port_rules;
 mod probe;
@@ -37,8 +43,11 @@ mod undo;
 mod watch;
 mod watchdog;
 
+pub use abilities::{Ability, abilities};
 pub use clock::change_main;
 pub use error::AgentError;
+pub use helper::helper_main;
+pub use layer::layer_main;
 pub use leftovers::{Leftover, leftovers};
 pub use process::ProcessId;
 pub use queue::queue_main;

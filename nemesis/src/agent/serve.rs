@@ -35,7 +35,7 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 /// How often the lease is looked at before there is one.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// How often processes are looked for whose clock is to be shifted and isn't yet.
+/// How often processes are looked for under which a fault in place is to hold and doesn't yet.
 const NEW_PROCESSES_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a run waits for the agent of one that is just ending.
@@ -83,7 +83,7 @@ pub fn serve(
     }
     {
         let agent = Arc::clone(&agent);
-        thread::spawn(move || agent.extend_clocks());
+        thread::spawn(move || agent.extend_faults());
     }
     let broken = loop {
         match read_frame::<Request>(&mut input) {
@@ -109,6 +109,7 @@ impl Agent {
             RequestBody::Stop { .. }
                 | RequestBody::StopAll { .. }
                 | RequestBody::Disk { .. }
+                | RequestBody::Layer { .. }
                 | RequestBody::ProbeCount { .. }
         ) {
             let agent = Arc::clone(self);
@@ -174,6 +175,10 @@ impl Agent {
             }
             RequestBody::Disk { path, size_mib } => {
                 disk::create(&self.state.lock()?, path, *size_mib)?;
+                Ok(Reply::Done)
+            }
+            RequestBody::Layer { path } => {
+                disk::cover(&self.state.lock()?, path)?;
                 Ok(Reply::Done)
             }
             RequestBody::Prepare { fault, order, noop } => {
@@ -282,12 +287,12 @@ impl Agent {
         }
     }
 
-    /// Shifted clocks stay shifted in programs that a service executes, and in whatever starts it again.
-    fn extend_clocks(&self) {
+    /// Clocks stay wrong in programs that a service executes, limits hold, and both in whatever starts it again.
+    fn extend_faults(&self) {
         loop {
             thread::sleep(NEW_PROCESSES_EVERY);
             // What could not be done is tried again; the last look tells what never was.
-            let _ = self.session().as_mut().map(Session::extend_clocks);
+            let _ = self.session().as_mut().map(Session::extend);
         }
     }
 

@@ -12,6 +12,7 @@ use super::clock;
 use super::disk;
 use super::durable;
 use super::error::AgentError;
+use super::local;
 use super::process::ProcessId;
 use super::spawn;
 use super::state_dir::{StateDir, StateLock};
@@ -36,8 +37,13 @@ impl Record {
 
     /// The record of a service; `None` if it was never started, or forgotten.
     pub(crate) fn load(lock: &StateLock<'_>, name: &str) -> Result<Option<Self>, AgentError> {
+        Self::look(lock.state, name)
+    }
+
+    /// As [`Record::load`], for who can't wait for the lock; the record is whole, but may be replaced at any time.
+    pub(crate) fn look(state: &StateDir, name: &str) -> Result<Option<Self>, AgentError> {
         check_name(name)?;
-        durable::read(&Self::path(lock.state, name))
+        durable::read(&Self::path(state, name))
     }
 
     /// What [`ServiceState`] it is in.
@@ -72,6 +78,7 @@ pub(crate) fn start(state: &StateDir, service: &Service) -> Result<ServiceState,
 pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, AgentError> {
     let record = spawn::spawn(lock, service)?;
     clock::extend(lock)?;
+    local::extend(lock)?;
     Ok(record)
 }
 

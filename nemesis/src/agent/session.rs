@@ -9,6 +9,7 @@ use super::error::AgentError;
 use super::evidence::evidence;
 use super::inflict::{self, Order, Prepared};
 use super::ledger;
+use super::local;
 use super::process::ProcessId;
 use super::rules::Management;
 use super::state_dir::{StateDir, StateLock};
@@ -29,8 +30,8 @@ pub(crate) struct Session {
     prepared: HashMap<String, Prepared>,
     /// Faults in place, as far as this agent knows, and what installing them showed.
     in_place: HashMap<String, NodeOutcome>,
-    /// Those of them that shift clocks.
-    clocks: HashSet<String>,
+    /// Those of them that hold for processes that come later, too.
+    following: HashSet<String>,
     /// Faults that ended, asked for or not.
     ended: HashMap<String, NodeOutcome>,
 }
@@ -51,7 +52,7 @@ impl Session {
             agent,
             prepared: HashMap::new(),
             in_place: HashMap::new(),
-            clocks: HashSet::new(),
+            following: HashSet::new(),
             ended: HashMap::new(),
         }
     }
@@ -105,8 +106,8 @@ impl Session {
             Ok(outcome) => {
                 self.ended.remove(fault);
                 self.in_place.insert(fault.to_owned(), outcome.clone());
-                if matches!(order, NodeFault::Clock { .. }) {
-                    self.clocks.insert(fault.to_owned());
+                if matches!(order, NodeFault::Clock { .. }) || local::follows(order) {
+                    self.following.insert(fault.to_owned());
                 }
             }
             Err(_) => dismiss_if_idle(&mut self.watchdog, &lock)?,
@@ -114,14 +115,15 @@ impl Session {
         outcome
     }
 
-    /// Shifts the clocks of processes that came since, if a fault in place says so.
-    pub(crate) fn extend_clocks(&mut self) -> Result<(), AgentError> {
-        self.clocks
+    /// Puts processes that came since under the faults in place that hold for them.
+    pub(crate) fn extend(&mut self) -> Result<(), AgentError> {
+        self.following
             .retain(|fault| self.in_place.contains_key(fault));
-        if self.clocks.is_empty() {
+        if self.following.is_empty() {
             return Ok(());
         }
-        clock::extend(&self.state.lock()?)
+        let lock = self.state.lock()?;
+        clock::extend(&lock).and(local::extend(&lock))
     }
 
     fn make_ready(

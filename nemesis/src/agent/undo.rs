@@ -1,5 +1,7 @@
 //! Ending faults: the last look at their effect, then what undoes them, then proof that it did.
 
+use std::fs;
+use std::io;
 use std::thread;
 use std::time::Duration;
 
@@ -7,13 +9,17 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use super::attendant;
+use super::cgroup;
 use super::clock;
 use super::disk;
 use super::durable;
 use super::error::AgentError;
 use super::evidence::{evidence, states};
 use super::filter;
+use super::helper;
+use super::layer;
 use super::ledger::{self, Entry, UndoStep};
+use super::local;
 use super::nft;
 use super::process::{self, ProcessId};
 use super::service::{self, Record};
@@ -96,6 +102,12 @@ pub fn heal(state: &StateDir) -> Result<HealReport, AgentError> {
 /// As [`heal`], with the lock held already.
 pub(crate) fn heal_all(lock: &StateLock<'_>) -> Result<HealReport, AgentError> {
     let mut report = heal_from(lock, None)?;
+    if let Err(error) = cgroup::tidy(lock) {
+        report.failed.push(Unhealed {
+            file: "control groups".to_owned(),
+            error: error.to_string(),
+        });
+    }
     if let Err(error) = disk::remove_idle(lock) {
         report.failed.push(Unhealed {
             file: "disks".to_owned(),
@@ -159,7 +171,7 @@ pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome,
     let boot_id =
         process::boot_id().map_err(AgentError::file("read", "/proc/sys/kernel".as_ref()))?;
     let outcome = if entry.agent.boot_id == boot_id {
-        let mut outcome = last_look(entry)?;
+        let mut outcome = last_look(lock, entry)?;
         let (seen, doubtful) = steps(lock, entry)?;
         outcome.evidence.extend(seen);
         if doubtful && outcome.outcome == Outcome::Installed {
@@ -247,6 +259,36 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
             evidence(format!("{} after undo", file.display()), "removed")
         }
         UndoStep::RestoreClocks { tag, .. } => clock::restore(lock, *tag)?,
+        UndoStep::RemoveGroup { group } => {
+            group.remove()?;
+            evidence("control group after undo", "removed")
+        }
+        UndoStep::EndHelper { process, account } => {
+            helper::end(process, account)?;
+            evidence("helper process after undo", process.state_text())
+        }
+        UndoStep::RestoreFileLimit {
+            service,
+            leader,
+            ours,
+            before,
+        } => local::restore_file_limit(lock, (service, leader), *ours, *before)?,
+        UndoStep::ClearLayer { over } => {
+            let seen = match layer::change(lock, over, None)? {
+                Some(_) => "lets everything pass",
+                None => "gone",
+            };
+            evidence(format!("layer over {} after undo", over.display()), seen)
+        }
+        UndoStep::RemoveFiles { directory } => {
+            match fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(AgentError::file("remove", directory)(error));
+                }
+                _ => {}
+            }
+            evidence(format!("{} after undo", directory.display()), "removed")
+        }
         UndoStep::StartService { service } => {
             let what = format!("service {service} after undo");
             let record = match Record::load(lock, service)? {
@@ -268,7 +310,7 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
 }
 
 /// What a fault's effect is, or was, just before it ends.
-fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
+fn last_look(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome, AgentError> {
     // The agent died before it could say how far it got.
     let installed = entry.installed.clone().unwrap_or(NodeOutcome {
         outcome: Outcome::Indeterminate,
@@ -288,6 +330,7 @@ fn last_look(entry: &Entry) -> Result<NodeOutcome, AgentError> {
         NodeFault::Kill { .. } => Ok(signals::ended_by_now(entry, installed)),
         NodeFault::Clock { .. } => clock::last_look(entry, installed),
         NodeFault::DiskFull { dir, .. } => disk::still_full(dir, installed),
+        NodeFault::Local { act } => local::last_look(lock, entry, act, installed),
         _ => Ok(installed),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shakedown_nemesis::agent::{
-    AgentError, DEFAULT_STATE_DIR, ProcessId, StateDir, change_main, heal, leftovers, queue_main,
-    serve, server_main, spawn_main, watchdog_main,
+    AgentError, DEFAULT_STATE_DIR, ProcessId, StateDir, abilities, change_main, heal, helper_main,
+    layer_main, leftovers, queue_main, serve, server_main, spawn_main, watchdog_main,
 };
 
 const USAGE: &str = "\
@@ -21,6 +21,8 @@ Commands:
   heal       undo every fault still in place, print what was undone as JSON;
              exits 1 if something could not be undone
   leftovers  print what is still in place as JSON; exits 1 if something is
+  abilities  print which faults this node can be given, by which mechanism, or
+             why not, as JSON; exits 1 if there is one that it can't
 
 Options:
   --state DIR  where faults in place are recorded [default: /var/lib/shakedown]
@@ -47,8 +49,14 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        [command @ ("serve" | "heal" | "leftovers")] => run(command, DEFAULT_STATE_DIR),
-        [command @ ("serve" | "heal" | "leftovers"), "--state", state] => run(command, state),
+        [command @ ("serve" | "heal" | "leftovers" | "abilities")] => {
+            run(command, DEFAULT_STATE_DIR)
+        }
+        [
+            command @ ("serve" | "heal" | "leftovers" | "abilities"),
+            "--state",
+            state,
+        ] => run(command, state),
         // Those below are how the agent starts itself; not for people.
         [
             "watchdog",
@@ -61,6 +69,12 @@ fn main() -> ExitCode {
         ] => watchdog(state, lease, agent),
         ["spawn", "--state", state, spec] => {
             open(state).and_then(|state| Err(spawn_main(&state, spec)))
+        }
+        ["helper", "--state", state, account, work] => open(state)
+            .and_then(|state| helper_main(&state, Path::new(account), work))
+            .map(|()| ExitCode::SUCCESS),
+        ["layer", over, socket] => {
+            layer_main(Path::new(over), Path::new(socket)).map(|()| ExitCode::SUCCESS)
         }
         ["queue", work] => queue_main(work).map(|()| ExitCode::SUCCESS),
         ["server", work] => server_main(work).map(|()| ExitCode::SUCCESS),
@@ -87,6 +101,13 @@ fn run(command: &str, state: &str) -> Result<ExitCode, AgentError> {
             let report = heal(&state)?;
             print(&report);
             Ok(ExitCode::from(u8::from(!report.failed.is_empty())))
+        }
+        "abilities" => {
+            let found = abilities(&state);
+            print(&found);
+            Ok(ExitCode::from(u8::from(
+                !found.iter().all(|fault| fault.available),
+            )))
         }
         _ => {
             let found = leftovers(&state)?;

@@ -1,7 +1,7 @@
 //! A fault in a sentence, for people.
 
 use crate::effects::Effects;
-use crate::fault::Fault;
+use crate::fault::{Fault, Skew};
 use crate::ports::{BlockMode, DnsMode};
 
 /// One line that tells a person what the fault does.
@@ -113,15 +113,9 @@ pub fn summary(fault: &Fault) -> String {
         Fault::Clock {
             nodes,
             service,
-            offset_ms,
-        } => {
-            let direction = if *offset_ms < 0 { "behind" } else { "ahead" };
-            format!(
-                "wall clock of {service} on {} set {} ms {direction}",
-                list(nodes),
-                offset_ms.unsigned_abs()
-            )
-        }
+            skew,
+        } => format!("wall clock of {service} on {} {}", list(nodes), how(*skew)),
+        Fault::Local { nodes, act } => act.summary(&list(nodes)),
         Fault::PowerLoss {
             nodes,
             service,
@@ -171,4 +165,23 @@ fn everyone(from: &[String]) -> String {
 
 fn list(names: &[String]) -> String {
     names.join(", ")
+}
+
+fn how(skew: Skew) -> String {
+    let off = |offset_ms: i64| {
+        let direction = if offset_ms < 0 { "behind" } else { "ahead" };
+        format!("{} ms {direction}", offset_ms.unsigned_abs())
+    };
+    match skew {
+        Skew::Jump { offset_ms } => format!("set {}", off(offset_ms)),
+        Skew::Drift { rate } => format!("runs {rate} times as fast"),
+        Skew::Strobe {
+            offset_ms,
+            every_ms,
+        } => {
+            let off = off(offset_ms);
+            format!("set {off} and back, each for {every_ms} ms")
+        }
+        Skew::Freeze => "stands still".to_owned(),
+    }
 }

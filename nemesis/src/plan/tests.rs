@@ -61,7 +61,7 @@ fn clock(offset_ms: i64) -> Fault {
     Fault::Clock {
         nodes: names(&["n1"]),
         service: "web".into(),
-        offset_ms,
+        skew: Skew::Jump { offset_ms },
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
-use shakedown_nemesis::fault::{KillSignal, NodeFault};
+use shakedown_nemesis::fault::{KillSignal, NodeFault, Skew};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{RequestBody, Service, ServiceState};
 
@@ -90,9 +90,13 @@ fn becomes(node: &Node, hours: i64) {
 }
 
 fn clock(offset_ms: i64) -> NodeFault {
+    skewed(Skew::Jump { offset_ms })
+}
+
+fn skewed(skew: Skew) -> NodeFault {
     NodeFault::Clock {
         service: "web".into(),
-        offset_ms,
+        skew,
     }
 }
 
@@ -185,6 +189,88 @@ fn a_service_started_again_and_what_it_executes_is_shifted_as_long_as_the_fault_
     becomes(&node, 7);
     agent.undo("clock");
     becomes(&node, 0);
+}
+
+/// The service's wall clock and monotonic clock, when it has told them at least `times` more often.
+fn told_after(node: &Node, times: usize) -> (i64, i64) {
+    let count = || {
+        let log = fs::read_to_string(format!("{}/web.log", node.state())).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with("told ")).count()
+    };
+    let before = count();
+    eventually("it tells the time again", || count() > before + times);
+    last_told(node).unwrap()
+}
+
+#[test]
+fn a_drifting_clock_runs_at_its_rate_goes_on_in_a_service_started_again_and_is_right_at_the_end() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    start_teller(&mut agent, &node);
+    for (fault, rate) in [("fast", 50.0), ("slow", 0.25)] {
+        let installed = agent.install(fault, skewed(Skew::Drift { rate }));
+        assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+        let (wall, monotonic) = told_after(&node, 5);
+        let (later, elapsed) = told_after(&node, 100);
+        let seen = (later - wall) as f64 / (elapsed - monotonic) as f64;
+        assert!((seen / rate - 1.0).abs() < 0.05, "asked {rate}, got {seen}");
+        assert_eq!(agent.undo(fault).outcome, Outcome::Installed);
+        becomes(&node, 0);
+    }
+    let ahead = |node: &Node| last_told(node).map_or(0, |(told, _)| told - now_ms());
+    agent.install("fast", skewed(Skew::Drift { rate: 100.0 }));
+    eventually("it is a minute ahead", || ahead(&node) > 60_000);
+    let kill = NodeFault::Kill {
+        service: "web".into(),
+        restart: true,
+        signal: KillSignal::Kill,
+    };
+    agent.install("kill", kill);
+    fs::write(format!("{}/web.log", node.state()), "").unwrap();
+    agent.undo("kill");
+    eventually("it tells the time again", || last_told(&node).is_some());
+    assert!(
+        ahead(&node) > 60_000,
+        "not from the restart on, but as before"
+    );
+    agent.undo("fast");
+    becomes(&node, 0);
+    assert!(ahead(&node) < 30_000);
+}
+
+#[test]
+fn a_frozen_clock_stands_still_and_goes_on_with_the_right_time() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    start_teller(&mut agent, &node);
+    agent.install("freeze", skewed(Skew::Freeze));
+    let (wall, monotonic) = told_after(&node, 5);
+    let (later, elapsed) = told_after(&node, 50);
+    assert_eq!(wall, later);
+    assert!(elapsed > monotonic);
+    assert_eq!(agent.undo("freeze").outcome, Outcome::Installed);
+    let (after, _) = told_after(&node, 5);
+    assert!(after > later);
+}
+
+#[test]
+fn a_strobing_clock_is_off_and_right_by_turns() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    start_teller(&mut agent, &node);
+    let strobe = skewed(Skew::Strobe {
+        offset_ms: -3 * HOUR,
+        every_ms: 150,
+    });
+    agent.install("strobe", strobe);
+    for hours in [-3, 0, -3, 0] {
+        becomes(&node, hours);
+    }
+    let ended = agent.undo("strobe");
+    assert_eq!(ended.outcome, Outcome::Installed, "{ended:?}");
+    becomes(&node, 0);
+    let (_, left) = node.agent("leftovers");
+    assert_eq!(left, serde_json::json!([]));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -173,10 +174,39 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Control groups that agents on this node made; the machine's own hierarchies are those of the node, too.
+    pub(crate) fn groups(&self) -> Vec<PathBuf> {
+        let link = fs::read_link(format!("/proc/{}/ns/pid", self.init)).unwrap_or_default();
+        let digits = |c: &char| c.is_ascii_digit();
+        let namespace: String = link.to_string_lossy().chars().filter(digits).collect();
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("shakedown_") && name.ends_with(&format!("_{namespace}"))
+        };
+        let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        entries("/sys/fs/cgroup".into())
+            .flat_map(|hierarchy| entries(hierarchy.path()))
+            .map(|group| group.path())
+            .filter(ours)
+            .collect()
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
+        let groups = self.groups();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+        for group in groups {
+            // What was in it takes a moment to be gone.
+            for _ in 0..200 {
+                if fs::remove_dir(&group).is_ok() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 }
 

@@ -93,6 +93,16 @@ pub(crate) struct Placed {
     pub(crate) log: String,
 }
 
+/// A disk of a node's own.
+pub(crate) struct NodeDisk {
+    /// The node's name.
+    pub(crate) node: String,
+    /// Its size, MiB.
+    pub(crate) size_mib: u32,
+    /// Whether it has a layer.
+    pub(crate) layered: bool,
+}
+
 /// A system on its nodes.
 pub(crate) struct Deployment {
     root: String,
@@ -101,7 +111,7 @@ pub(crate) struct Deployment {
     /// Added to every service's environment.
     env: BTreeMap<String, String>,
     /// Nodes that get a disk of their own, with its size in MiB.
-    disks: Vec<(String, u32)>,
+    disks: Vec<NodeDisk>,
     http: reqwest::Client,
 }
 
@@ -129,7 +139,7 @@ impl Deployment {
     pub(crate) fn lay_out(
         plan: &Plan,
         system: &System,
-        disks: Vec<(String, u32)>,
+        disks: Vec<NodeDisk>,
         bin: BTreeMap<String, String>,
         run: &str,
     ) -> Self {
@@ -231,12 +241,17 @@ impl Deployment {
             };
             fleet.ask(&node.name, stop).await?;
             node.exec(&format!("rm -rf {WORK} {LOGS}")).await?;
-            if let Some((_, size_mib)) = self.disks.iter().find(|(name, _)| *name == node.name) {
-                let disk = RequestBody::Disk {
-                    path: self.root.clone(),
-                    size_mib: *size_mib,
+            if let Some(disk) = self.disks.iter().find(|disk| disk.node == node.name) {
+                let path = || self.root.clone();
+                let make = RequestBody::Disk {
+                    path: path(),
+                    size_mib: disk.size_mib,
                 };
-                fleet.ask(&node.name, disk).await?;
+                fleet.ask(&node.name, make).await?;
+                if disk.layered {
+                    let cover = RequestBody::Layer { path: path() };
+                    fleet.ask(&node.name, cover).await?;
+                }
             }
             Ok::<(), DeployError>(())
         });
@@ -267,7 +282,7 @@ impl Deployment {
     /// Removes disks and directories of the deployment from every node.
     pub(crate) async fn remove(&self, fleet: &Fleet) -> Result<(), DeployError> {
         let removed = fleet.nodes().iter().map(|node| async move {
-            if self.disks.iter().any(|(name, _)| *name == node.name) {
+            if self.disks.iter().any(|disk| disk.node == node.name) {
                 let stop = RequestBody::StopAll {
                     timeout_ms: STOP_PATIENCE_MS,
                 };

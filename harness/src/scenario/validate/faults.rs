@@ -12,7 +12,7 @@ use crate::scenario::{
 };
 use crate::system::System;
 
-const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`";
+const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`, `crash_loop`, `cpu`, `memory`, `limit`, `inodes_full`, `io`, `corrupt`";
 
 impl Scenario {
     pub(super) fn validate_faults(&self, system: &System) -> Result<(), Problem> {
@@ -119,7 +119,12 @@ impl Scenario {
         if let FaultParameters::Split(split) = parameters {
             self.validate_split(split, place)?;
         }
-        if let FaultParameters::PowerLoss(_) | FaultParameters::DiskFull(_) = parameters {
+        let needs_disk = match parameters {
+            FaultParameters::PowerLoss(_) | FaultParameters::DiskFull(_) => true,
+            FaultParameters::Local(_, local) => local.needs_disk(),
+            _ => false,
+        };
+        if needs_disk {
             self.validate_disk(parameters)?;
         }
         let Some(service) = parameters.service() else {
@@ -280,6 +285,22 @@ impl Scenario {
                     );
                     return Err(Problem::at(targets, message));
                 }
+                let mut roles = self.roles.get_ref().iter();
+                let layered = roles.any(|r| r.role.get_ref() == role && r.disk_layer);
+                let message = match parameters {
+                    FaultParameters::Local(kind, local) if local.needs_layer() && !layered => {
+                        format!(
+                            "`{kind}` needs a layer over that disk; add `disk_layer = true` to the role `{role}`"
+                        )
+                    }
+                    FaultParameters::PowerLoss(_) if layered => {
+                        format!(
+                            "`power_loss` can be had not with `disk_layer` of the role `{role}`: the layer would keep the disk from being mounted anew"
+                        )
+                    }
+                    _ => continue,
+                };
+                return Err(Problem::at(targets, message));
             }
         }
         Ok(())
@@ -340,11 +361,24 @@ fn validate_numbers(parameters: FaultParameters<'_>) -> Result<(), Problem> {
                 return Err(Problem::at(&stream.nodes, message));
             }
         }
-        FaultParameters::Clock(clock) if clock.offset_ms().is_none_or(|ms| ms == 0) => {
-            return Err(Problem::at(
-                &clock.offset,
-                "expected a duration other than 0, with `-` before it for a clock that is behind, like \"-5s\"",
-            ));
+        FaultParameters::Pause(pause) => {
+            let checked = match pause.act() {
+                Ok(Some(act)) => act.check(),
+                Ok(None) => Ok(()),
+                Err(message) => Err(message),
+            };
+            checked.map_err(|message| Problem::at(&pause.service, message))?;
+        }
+        FaultParameters::Local(_, local) => {
+            local
+                .act("", "")
+                .and_then(|act| act.check())
+                .map_err(|message| Problem::at(local.nodes(), message))?;
+        }
+        FaultParameters::Clock(clock) => {
+            clock
+                .skew()
+                .map_err(|(place, message)| Problem::at(&Spanned::new(place, ()), message))?;
         }
         _ => {}
     }

@@ -104,6 +104,12 @@ impl Scenario {
                     "expected at least one node for this role",
                 ));
             }
+            if role.disk_layer && role.disk_mib.is_none() {
+                return Err(Problem::at(
+                    &role.role,
+                    "expected `disk_layer` only with `disk_mib` for this role",
+                ));
+            }
             let sizes = SMALLEST_DISK_MIB..=LARGEST_DISK_MIB;
             if role.disk_mib.is_some_and(|mib| !sizes.contains(&mib)) {
                 let message = format!(

@@ -1,5 +1,6 @@
 //! Processors whose vDSO nobody has taught this program to change: the fault is refused there.
 
+use super::skewed::Skewed;
 use crate::agent::error::AgentError;
 use crate::agent::process::ProcessId;
 use crate::agent::state_dir::StateLock;
@@ -18,7 +19,7 @@ pub(crate) fn shifted(_tag: u64) -> Result<Vec<(ProcessId, u64)>, AgentError> {
 }
 
 /// Never: no process is shifted.
-pub(crate) fn reads_back(_process: &ProcessId, _tag: u64, _offset_ms: i64) -> bool {
+pub(crate) fn reads_back(_process: &ProcessId, _tag: u64, _skewed: Skewed) -> bool {
     false
 }
 
@@ -27,7 +28,7 @@ pub(crate) fn change(
     _lock: &StateLock<'_>,
     _process: &ProcessId,
     _tag: u64,
-    _offset_ms: Option<i64>,
+    _skewed: Option<Skewed>,
 ) -> Result<(), AgentError> {
     check()
 }

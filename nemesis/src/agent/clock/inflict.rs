@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::processes::{change, check, reads_back, shifted};
+use super::skewed::{Moment, Skewed};
 use crate::agent::error::AgentError;
 use crate::agent::evidence::evidence;
 use crate::agent::inflict::{rewrite, running, time_to_effect};
@@ -10,24 +11,26 @@ use crate::agent::ledger::{self, Entry, UndoStep};
 use crate::agent::process::ProcessId;
 use crate::agent::service::Record;
 use crate::agent::state_dir::StateLock;
-use crate::fault::NodeFault;
+use crate::fault::{NodeFault, Skew};
 use crate::outcome::{Evidence, NodeOutcome, Outcome};
 
 /// How often new processes are looked for before they are said to come without end.
 const ROUNDS: u32 = 100;
 
-/// What undoes a shift; an error if clocks can't be shifted on this node.
+/// What undoes a shift, and since when it is to hold; an error if clocks can't be shifted on this node.
 pub(crate) fn clock_steps(
     lock: &StateLock<'_>,
     run: &str,
     fault: &str,
     service: &str,
+    since: Moment,
 ) -> Result<Vec<UndoStep>, AgentError> {
     check()?;
     Ok(match running(lock, service)? {
         Ok(leader) => vec![UndoStep::RestoreClocks {
             tag: tag(run, fault),
             leader,
+            since,
         }],
         Err(_) => Vec::new(),
     })
@@ -37,7 +40,7 @@ pub(crate) fn clock_steps(
 pub(crate) fn clock(
     lock: &StateLock<'_>,
     entry: &mut Entry,
-    (service, offset_ms): (&str, i64),
+    (service, skew): (&str, Skew),
     noop: bool,
     ordered: Instant,
 ) -> Result<NodeOutcome, AgentError> {
@@ -45,21 +48,23 @@ pub(crate) fn clock(
         Ok(leader) => leader,
         Err(outcome) => return Ok(outcome),
     };
-    let steps = clock_steps(lock, &entry.run, &entry.fault, service)?;
+    let skewed = Skewed::now(skew)
+        .map_err(|error| AgentError::Refused(format!("clock: this node's own: {error}")))?;
+    let steps = clock_steps(lock, &entry.run, &entry.fault, service, skewed.since)?;
     rewrite(lock, entry, steps)?;
     let tag = tag(&entry.run, &entry.fault);
     if !noop {
-        shift(lock, &leader, tag, offset_ms)?;
+        shift(lock, &leader, tag, skewed)?;
     }
     let took = time_to_effect(ordered);
     let tree = leader.tree();
-    let changed = |process: &ProcessId| reads_back(process, tag, offset_ms);
+    let changed = |process: &ProcessId| reads_back(process, tag, skewed);
     let mut seen: Vec<Evidence> = tree
         .iter()
         .map(|process| {
             let what = format!("vDSO of pid {}", process.pid);
             let seen = if changed(process) {
-                format!("wall clock shifted by {offset_ms} ms")
+                format!("wall clock {}", skewed.text())
             } else {
                 "not changed".to_owned()
             };
@@ -86,20 +91,22 @@ pub(crate) fn extend(lock: &StateLock<'_>) -> Result<(), AgentError> {
     for (_, entry) in ledger::list(lock)? {
         // One that can't be read is reported by whoever heals.
         let Ok(entry) = entry else { continue };
-        let NodeFault::Clock { service, offset_ms } = &entry.order else {
+        let NodeFault::Clock { service, skew } = &entry.order else {
             continue;
+        };
+        let Some(UndoStep::RestoreClocks { tag, since, .. }) = entry.undo.first() else {
+            continue;
+        };
+        let skewed = Skewed {
+            skew: *skew,
+            since: *since,
         };
         let holds = entry
             .installed
             .as_ref()
             .is_some_and(|installed| installed.outcome != Outcome::Skipped);
         if let (true, Some(record)) = (holds, Record::load(lock, service)?) {
-            shift(
-                lock,
-                &record.process,
-                tag(&entry.run, &entry.fault),
-                *offset_ms,
-            )?;
+            shift(lock, &record.process, *tag, skewed)?;
         }
     }
     Ok(())
@@ -110,7 +117,7 @@ pub(crate) fn last_look(
     entry: &Entry,
     mut installed: NodeOutcome,
 ) -> Result<NodeOutcome, AgentError> {
-    let Some(UndoStep::RestoreClocks { tag, leader }) = entry.undo.first() else {
+    let Some(UndoStep::RestoreClocks { tag, leader, .. }) = entry.undo.first() else {
         return Ok(installed);
     };
     let shifted = shifted(*tag)?;
@@ -161,7 +168,7 @@ fn shift(
     lock: &StateLock<'_>,
     leader: &ProcessId,
     tag: u64,
-    offset_ms: i64,
+    skewed: Skewed,
 ) -> Result<(), AgentError> {
     for _ in 0..ROUNDS {
         let mut new = leader.tree();
@@ -173,7 +180,7 @@ fn shift(
             return Ok(());
         }
         for process in &new {
-            change(lock, process, tag, Some(offset_ms))?;
+            change(lock, process, tag, Some(skewed))?;
         }
     }
     Err(AgentError::StillThere(

@@ -20,7 +20,10 @@ mod processes;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "elsewhere.rs"]
 mod processes;
+mod skewed;
 
 pub(crate) use inflict::{clock, clock_steps, extend, last_look, restore};
 pub use processes::change_main;
+pub(crate) use processes::check;
 pub(crate) use processes::shifted;
+pub(crate) use skewed::Moment;

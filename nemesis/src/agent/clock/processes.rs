@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::os::unix::process::CommandExt;
 
 use super::change::{Change, change as change_now};
-use super::code::{self, Patch};
+use super::code::{self, PAGE, Patch};
+use super::skewed::Skewed;
 use super::vdso::{self, Vdso};
 use crate::agent::error::AgentError;
 use crate::agent::process::{self, ProcessId};
@@ -30,9 +31,9 @@ pub(crate) fn shifted(tag: u64) -> Result<Vec<(ProcessId, u64)>, AgentError> {
         .into_iter()
         // Fails for processes that end meanwhile and for kernel threads.
         .filter_map(|process| {
-            let (found, counter) = header(&vdso, process.pid).ok()??;
+            let (found, page) = header(&vdso, process.pid).ok()??;
             (found == tag).then(|| {
-                let reads = vdso::read(process.pid, counter, 8)
+                let reads = vdso::read(process.pid, page + PAGE, 8)
                     .ok()
                     .and_then(|bytes| vdso::u64_at(&bytes, 0));
                 (process, reads.unwrap_or(0))
@@ -41,21 +42,21 @@ pub(crate) fn shifted(tag: u64) -> Result<Vec<(ProcessId, u64)>, AgentError> {
         .collect())
 }
 
-/// Whether a process holds, byte for byte, what shifts its clock by so much.
-pub(crate) fn reads_back(process: &ProcessId, tag: u64, offset_ms: i64) -> bool {
+/// Whether a process holds, byte for byte, what makes its clock wrong in this way.
+pub(crate) fn reads_back(process: &ProcessId, tag: u64, skewed: Skewed) -> bool {
     let compare = || {
         let vdso = Vdso::of_this_kernel()?;
-        let Some((_, counter)) = header(&vdso, process.pid)? else {
+        let Some((_, page)) = header(&vdso, process.pid)? else {
             return Ok(false);
         };
         let Some(range) = vdso::range(process.pid)? else {
             return Ok(false);
         };
-        let patch = Patch {
-            tag,
-            offset_ms,
-            counter,
-        };
+        let patch = Patch { tag, skewed, page };
+        let code = patch.page_code();
+        if vdso::read(process.pid, page, code.len() as u64)? != code {
+            return Ok(false);
+        }
         for (at, bytes) in patch.writes(&vdso) {
             if vdso::read(process.pid, range.start + at as u64, bytes.len() as u64)? != bytes {
                 return Ok(false);
@@ -66,17 +67,17 @@ pub(crate) fn reads_back(process: &ProcessId, tag: u64, offset_ms: i64) -> bool 
     compare().unwrap_or(false)
 }
 
-/// Shifts the clock of a process, or, without an offset, makes it right again; done already is fine.
+/// Makes the clock of a process wrong, or, without saying how, right again; done already is fine.
 pub(crate) fn change(
     lock: &StateLock<'_>,
     process: &ProcessId,
     tag: u64,
-    offset_ms: Option<i64>,
+    skewed: Option<Skewed>,
 ) -> Result<(), AgentError> {
     let order = Change {
         process: process.clone(),
         tag,
-        offset_ms,
+        skewed,
     };
     let order = serde_json::to_string(&order)
         .map_err(|error| AgentError::Refused(format!("clock: {error}")))?;
@@ -106,7 +107,7 @@ pub fn change_main(order: &str) -> Result<(), AgentError> {
     change_now(&order).map_err(refused)
 }
 
-/// Tag and counter of a process's vDSO; noise if it isn't changed, `None` if it has none.
+/// Tag and page of a process's vDSO; noise if it isn't changed, `None` if it has none.
 fn header(vdso: &Vdso, pid: i32) -> io::Result<Option<(u64, u64)>> {
     let Some(range) = vdso::range(pid)? else {
         return Ok(None);

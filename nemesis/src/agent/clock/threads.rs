@@ -7,17 +7,14 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::ptr;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::libc::user_regs_struct as Registers;
-use nix::sys::ptrace::{self, Options};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
-/// How long a thread may take to stop; one in an uninterruptible wait doesn't.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::agent::held_thread::{HeldThread, await_stop};
 
 /// Instructions that reading a clock takes at most, many times over.
 const LONGEST_STAY: u32 = 100_000;
@@ -26,13 +23,6 @@ const LONGEST_STAY: u32 = 100_000;
 #[derive(Debug)]
 pub(crate) struct Held {
     threads: Vec<HeldThread>,
-}
-
-#[derive(Debug)]
-struct HeldThread {
-    id: Pid,
-    /// A signal that came as it was stopped; it is delivered when the thread goes on.
-    signal: Option<Signal>,
 }
 
 impl Held {
@@ -53,7 +43,7 @@ impl Held {
                     continue;
                 }
                 new = true;
-                held.threads.extend(stop_thread(id)?);
+                held.threads.extend(HeldThread::stop(id)?);
             }
             if !new {
                 return Ok(held);
@@ -144,34 +134,6 @@ impl Held {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        for thread in &self.threads {
-            // Fails only if the thread is gone.
-            let _ = ptrace::detach(thread.id, thread.signal);
-        }
-    }
-}
-
-/// Stops one thread; `None` if it is gone.
-fn stop_thread(id: Pid) -> io::Result<Option<HeldThread>> {
-    match ptrace::seize(id, Options::empty()) {
-        Ok(()) => {}
-        Err(nix::Error::ESRCH) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    match ptrace::interrupt(id) {
-        Ok(()) | Err(nix::Error::ESRCH) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let signal = match await_stop(id)? {
-        None => return Ok(None),
-        Some(WaitStatus::Stopped(_, signal)) => Some(signal),
-        Some(_) => None,
-    };
-    Ok(Some(HeldThread { id, signal }))
-}
-
 /// Lets a thread do the one instruction it is at.
 fn step_over(thread: &mut HeldThread, instruction: u64) -> io::Result<()> {
     loop {
@@ -188,24 +150,6 @@ fn step_over(thread: &mut HeldThread, instruction: u64) -> io::Result<()> {
         }
         if moved {
             return Ok(());
-        }
-    }
-}
-
-/// Waits for a thread to stop; `None` if it ended.
-fn await_stop(id: Pid) -> io::Result<Option<WaitStatus>> {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        match waitpid(id, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) if Instant::now() >= give_up => {
-                return Err(io::Error::other(format!("thread {id} can't be stopped")));
-            }
-            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(100)),
-            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(nix::Error::ECHILD) => {
-                return Ok(None);
-            }
-            Ok(status) => return Ok(Some(status)),
-            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{find, full};
 use crate::agent::error::AgentError;
 use crate::agent::evidence::states;
 use crate::agent::inflict::{rewrite, running, time_to_effect};
+use crate::agent::layer;
 use crate::agent::ledger::{Entry, UndoStep};
 use crate::agent::service;
 use crate::agent::state_dir::StateLock;
@@ -22,6 +23,11 @@ pub(crate) fn power_loss_steps(
     let start = UndoStep::StartService {
         service: service.to_owned(),
     };
+    if layer::process(lock, &find(lock, dir)?.path)?.is_some() {
+        return Err(AgentError::Refused(format!(
+            "power_loss: the disk at {dir} has a layer, which would keep it from being mounted anew"
+        )));
+    }
     let remount = UndoStep::Remount {
         disk: find(lock, dir)?.path,
     };

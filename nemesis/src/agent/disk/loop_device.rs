@@ -60,7 +60,7 @@ impl LoopDevice {
 
 /// A device file of our own making, removed when dropped.
 #[derive(Debug)]
-struct Made(Option<PathBuf>);
+pub(crate) struct Made(Option<PathBuf>);
 
 impl Drop for Made {
     fn drop(&mut self) {
@@ -68,6 +68,11 @@ impl Drop for Made {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Sees to it that there is /dev/fuse, as long as what this returns lives; admin-guide/devices.txt.
+pub(crate) fn fuse_device() -> io::Result<Made> {
+    Ok(open(Path::new("/dev/fuse"), SFlag::S_IFCHR, (10, 229))?.1)
 }
 
 /// Opens a device. Where /dev is not the kernel's own (a container's, a local cluster's node's), its file

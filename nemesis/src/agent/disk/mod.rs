@@ -18,10 +18,12 @@ use nix::mount::{MsFlags, mount};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use inflict::{disk_full, full_steps, power_loss, power_loss_steps, still_full};
+pub(crate) use loop_device::fuse_device;
 pub(crate) use power_loss::{is_down, restore};
 
 use super::durable;
 use super::error::AgentError;
+use super::layer;
 use super::service;
 use super::state_dir::StateLock;
 use crate::protocol::{LARGEST_DISK_MIB, SMALLEST_DISK_MIB, is_disk_path};
@@ -76,6 +78,28 @@ pub(crate) fn create(lock: &StateLock<'_>, path: &str, size_mib: u32) -> Result<
     made
 }
 
+/// Makes a small disk in the state directory and removes it.
+pub(crate) fn trial(lock: &StateLock<'_>) -> Result<(), AgentError> {
+    let path = lock.state.root().join("trial");
+    create(lock, &path.to_string_lossy(), SMALLEST_DISK_MIB)?;
+    let disk = find(lock, &path.to_string_lossy())?;
+    remove(lock, &disk)
+}
+
+/// Puts a layer over a disk of this node's own.
+pub(crate) fn cover(lock: &StateLock<'_>, path: &str) -> Result<(), AgentError> {
+    layer::create(lock, &find(lock, path)?.path)
+}
+
+/// Makes a small disk with a layer and removes both.
+pub(crate) fn layer_trial(lock: &StateLock<'_>) -> Result<(), AgentError> {
+    let path = lock.state.root().join("trial").display().to_string();
+    create(lock, &path, SMALLEST_DISK_MIB)?;
+    let covered = cover(lock, &path);
+    remove(lock, &find(lock, &path)?)?;
+    covered
+}
+
 /// The disk mounted at a path.
 pub(crate) fn find(lock: &StateLock<'_>, path: &str) -> Result<Disk, AgentError> {
     let none = || AgentError::Refused(format!("no disk of this node's own is mounted at {path}"));
@@ -87,6 +111,13 @@ pub(crate) fn find(lock: &StateLock<'_>, path: &str) -> Result<Disk, AgentError>
     } else {
         Err(none())
     }
+}
+
+/// Where a disk of this node's own is mounted, to be filled; the root file system never is.
+pub(crate) fn own(lock: &StateLock<'_>, path: &str) -> Result<PathBuf, AgentError> {
+    let disk = find(lock, path)?;
+    full::check(&disk)?;
+    Ok(disk.path)
 }
 
 /// All disks on record.
@@ -129,7 +160,9 @@ pub(crate) fn remove_idle(lock: &StateLock<'_>) -> Result<(), AgentError> {
     }
     let mut outcome = Ok(());
     for disk in disks {
-        if mounts::users(&disk.path).is_empty() {
+        let layer = layer::process(lock, &disk.path)?;
+        let is_layer = |pid: &i32| layer.as_ref().is_some_and(|layer| layer.pid == *pid);
+        if mounts::users(&disk.path).iter().all(is_layer) {
             outcome = outcome.and(remove(lock, &disk));
         }
     }
@@ -138,6 +171,7 @@ pub(crate) fn remove_idle(lock: &StateLock<'_>) -> Result<(), AgentError> {
 
 /// Unmounts and deletes a disk, its data with it.
 fn remove(lock: &StateLock<'_>, disk: &Disk) -> Result<(), AgentError> {
+    layer::remove(lock, &disk.path)?;
     if mounts::is_mounted(&disk.path)? {
         // Nothing need be written back, and whoever follows a log there is made to let go of it.
         let root = File::open(&disk.path);

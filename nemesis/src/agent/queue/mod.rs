@@ -70,3 +70,13 @@ pub(crate) fn start(
     let attendant = attendant::start("queue", &work, totals, purpose)?;
     Ok(Some(Reader { filler, attendant }))
 }
+
+/// Looks whether packets can be queued here; how rules would fill the queue.
+pub(crate) fn trial() -> Result<&'static str, AgentError> {
+    let filler = Filler::of_this_kernel()
+        .map_err(|error| AgentError::Refused(format!("packets can't be queued: {error}")))?;
+    Ok(match filler {
+        Filler::Statement => "nft_queue",
+        Filler::Target => "nft_compat with xt_NFQUEUE",
+    })
+}
