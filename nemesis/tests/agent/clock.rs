@@ -360,3 +360,23 @@ fn a_second_shift_of_one_service_is_refused_and_leaves_the_first() {
     agent.undo("first");
     becomes(&node, 0);
 }
+
+#[test]
+#[ignore = "a measurement: run it alone, with --no-capture"]
+fn accuracy_of_a_drift() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    start_teller(&mut agent, &node);
+    for rate in [0.5, 0.99, 1.001, 1.01, 2.0, 10.0] {
+        agent.install("drift", skewed(Skew::Drift { rate }));
+        let (wall, monotonic) = told_after(&node, 3);
+        thread::sleep(Duration::from_secs(10));
+        let (later, elapsed) = told_after(&node, 3);
+        let seen = (later - wall) as f64 / (elapsed - monotonic) as f64;
+        println!(
+            "asked {rate}, got {seen:.5} over {} ms",
+            elapsed - monotonic
+        );
+        agent.undo("drift");
+    }
+}

@@ -311,3 +311,64 @@ fn a_fault_that_hits_nothing_or_was_to_do_nothing_is_skipped_and_what_cannot_be_
     assert!(refused(&mut agent, order).contains("no disk of this node's own"));
     assert_gone(&node, agent);
 }
+
+#[test]
+#[ignore = "a measurement: run it alone, with --no-capture"]
+fn cost_of_a_layer() {
+    let writes = "dd if=/dev/zero of=w bs=4k count=500 oflag=dsync conv=notrunc 2>&1 | tail -1";
+    let many = "dd if=/dev/zero of=m bs=4k count=4000 conv=notrunc 2>&1 | tail -1";
+    let reads = "dd if=m of=/dev/null bs=4k iflag=direct 2>&1 | tail -1";
+    for layered in [false, true] {
+        let node = Node::new(1);
+        let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+        let path = dir(&node);
+        let disk = RequestBody::Disk {
+            path: path.clone(),
+            size_mib: 64,
+        };
+        agent.ask(disk).unwrap();
+        if layered {
+            agent.ask(RequestBody::Layer { path }).unwrap();
+        }
+        for script in [writes, many, reads] {
+            println!("layered {layered}: {}", shell(&node, script));
+        }
+        let timeout_ms = 20_000;
+        agent.ask(RequestBody::StopAll { timeout_ms }).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "a measurement: run it alone, with --no-capture"]
+fn accuracy_of_a_layer() {
+    let node = Node::new(1);
+    let mut agent = covered(&node);
+    shell(&node, "echo > a");
+    for fail in [0.02, 0.1, 0.5] {
+        let effects = IoEffects {
+            operations: vec![Operation::Write],
+            fail,
+            ..none()
+        };
+        agent.install("fail", io(&node, effects));
+        let script = "exec 5>>a; n=0; for i in $(seq 5000); do echo -n x >&5 || n=$((n+1)); done 2>/dev/null; echo $n";
+        let failed = shell(&node, script);
+        println!("asked to fail {fail}, {failed} of 5000 writes failed");
+        agent.undo("fail");
+    }
+    for latency_ms in [5, 50] {
+        let effects = IoEffects {
+            operations: vec![Operation::Sync],
+            latency_ms,
+            ..none()
+        };
+        agent.install("slow", io(&node, effects));
+        let script = "for i in $(seq 20); do s=$(date +%s%N); sync -d a; e=$(date +%s%N); echo $(( (e-s)/1000 )); done | sort -n | sed -n '1p;10p;20p' | tr '\\n' ' '";
+        let took = shell(&node, script);
+        println!(
+            "asked for {latency_ms} ms, shortest, median, longest sync with its program's start, us: {took}"
+        );
+        agent.undo("slow");
+    }
+    assert_gone(&node, agent);
+}

@@ -295,7 +295,10 @@ fn a_service_that_may_start_no_more_processes_cannot() {
     again(&node, "tick");
     assert_nothing_left(&node);
 
-    let script = "echo ready; while :; do true & true & true & wait; echo tick; done";
+    // Alone until it is told to go: what it has when the limit comes would count.
+    let script = "exec 3<>fifo; while [ ! -e go ]; do read -t 0.02 -u 3; done; \
+                  while :; do true & true & true & wait; echo tick; done";
+    node.run(&["mkfifo", &format!("{}/data/fifo", node.state())]);
     let stop = RequestBody::Stop {
         service: web(),
         timeout_ms: 20_000,
@@ -307,6 +310,7 @@ fn a_service_that_may_start_no_more_processes_cannot() {
         more: 0,
     };
     agent.install("tasks", local(limit));
+    fs::write(format!("{}/data/go", node.state()), "").unwrap();
     eventually("it can't fork", || {
         log(&node).contains("Resource temporarily unavailable")
     });
