@@ -254,7 +254,7 @@ fn a_slow_disk_holds_what_comes_too_fast_and_a_torn_write_loses_its_end() {
     .parse()
     .unwrap();
     assert!(
-        left > 0 && left < 8192 && left % 512 == 0,
+        left > 0 && left < 8192 && left.is_multiple_of(512),
         "{left} of 8192 bytes are there"
     );
     assert_gone(&node, agent);

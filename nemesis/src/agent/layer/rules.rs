@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(gate.tear(512), 512);
         for _ in 0..100 {
             let written = gate.tear(4096);
-            assert!(written > 0 && written < 4096 && written % SECTOR == 0);
+            assert!(written > 0 && written < 4096 && written.is_multiple_of(SECTOR));
         }
         assert_eq!(gate.counts().torn, 100);
     }

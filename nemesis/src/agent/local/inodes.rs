@@ -103,7 +103,7 @@ fn fill(directory: &Path) -> Result<(), AgentError> {
     }
     let mut inside = PathBuf::new();
     for number in 0..=MOST {
-        if number % IN_ONE == 0 {
+        if number.is_multiple_of(IN_ONE) {
             inside = directory.join((number / IN_ONE).to_string());
             if !made(fs::create_dir(&inside), &inside)? {
                 return Ok(());
