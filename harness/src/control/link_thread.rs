@@ -340,6 +340,7 @@ fn name_of(body: &RequestBody) -> &'static str {
         RequestBody::StopAll { .. } => "stop its services",
         RequestBody::Status { .. } => "tell a service's status",
         RequestBody::Disk { .. } => "make a disk",
+        RequestBody::Layer { .. } => "put a layer over a disk",
         RequestBody::Prepare { .. } => "prepare a fault",
         RequestBody::Install { .. } => "install a fault",
         RequestBody::Undo { .. } => "undo a fault",

@@ -8,7 +8,8 @@ use toml::Spanned;
 
 use super::{
     BlockFault, CorruptFault, CpuFault, CrashLoopFault, DnsFault, InodesFullFault, IoFault,
-    LimitFault, LocalParameters, MemoryFault, Names, PauseBy, ShapeFault, SplitFault, StreamFault, Trigger,
+    LimitFault, LocalParameters, MemoryFault, Names, PauseBy, ShapeFault, SplitFault, StreamFault,
+    Trigger,
 };
 
 /// A fault.
