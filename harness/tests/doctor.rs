@@ -100,6 +100,7 @@ fn leftovers_are_listed_while_a_run_has_the_node_and_not_undone() {
         fault: "cut".to_owned(),
         order: NodeFault::DropFrom {
             peers: vec![cluster.nodes()[1].host.parse().unwrap()],
+            clients: false,
         },
         noop: false,
     };
