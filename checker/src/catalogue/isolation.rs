@@ -40,6 +40,9 @@ pub(super) static MODELS: [Model; COUNT] = [
     row::<22>(),
     row::<23>(),
     row::<24>(),
+    row::<25>(),
+    row::<26>(),
+    row::<27>(),
 ];
 
 const COUNT: usize = iso::Model::ALL.len();

@@ -29,6 +29,17 @@ pub enum Form {
     Realtime,
 }
 
+/// What a transaction that read something must see of the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum View {
+    /// From then on, all else that the same writer wrote.
+    Monotonic,
+    /// All else that the same writer wrote.
+    Atomic,
+    /// All that the writer had seen, too.
+    Causal,
+}
+
 /// What can be wrong with a history of transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Anomaly {
@@ -54,12 +65,8 @@ pub enum Anomaly {
     CyclicVersions,
     /// A read of a value that nobody wrote.
     GarbageRead,
-    /// Reads within transactions leave no order of commits (wr and session order).
-    ReadCommittedOrder,
-    /// Atomic visibility leaves no order of commits: a transaction was seen in part.
-    ReadAtomicOrder,
-    /// Causality leaves no order of commits.
-    CausalOrder,
+    /// What transactions must see, given what they read, leaves no order of commits.
+    View(View, Form),
 }
 
 impl CycleKind {
@@ -81,8 +88,8 @@ impl CycleKind {
 }
 
 impl Anomaly {
-    /// Every class without cycles.
-    pub const DIRECT: [Anomaly; 13] = [
+    /// Every class that is not a cycle of dependencies.
+    pub const DIRECT: [Anomaly; 15] = [
         Anomaly::G1a,
         Anomaly::G1b,
         Anomaly::Internal,
@@ -93,9 +100,11 @@ impl Anomaly {
         Anomaly::IncompatibleOrder,
         Anomaly::CyclicVersions,
         Anomaly::GarbageRead,
-        Anomaly::ReadCommittedOrder,
-        Anomaly::ReadAtomicOrder,
-        Anomaly::CausalOrder,
+        Anomaly::View(View::Monotonic, Form::Data),
+        Anomaly::View(View::Monotonic, Form::Process),
+        Anomaly::View(View::Atomic, Form::Data),
+        Anomaly::View(View::Atomic, Form::Process),
+        Anomaly::View(View::Causal, Form::Process),
     ];
 
     /// Every class.
@@ -149,9 +158,11 @@ impl Anomaly {
             Anomaly::IncompatibleOrder => "incompatible-order",
             Anomaly::CyclicVersions => "cyclic-versions",
             Anomaly::GarbageRead => "garbage-read",
-            Anomaly::ReadCommittedOrder => "read-committed-order",
-            Anomaly::ReadAtomicOrder => "read-atomic-order",
-            Anomaly::CausalOrder => "causal-order",
+            Anomaly::View(View::Monotonic, Data) => "non-monotonic-view",
+            Anomaly::View(View::Monotonic, _) => "non-monotonic-view-process",
+            Anomaly::View(View::Atomic, Data) => "fractured-read",
+            Anomaly::View(View::Atomic, _) => "fractured-read-process",
+            Anomaly::View(View::Causal, _) => "causality-violation",
         }
     }
 
@@ -182,9 +193,9 @@ impl Anomaly {
             Anomaly::IncompatibleOrder => "reads of a list that do not continue each other",
             Anomaly::CyclicVersions => "the order of a key's versions runs in a circle",
             Anomaly::GarbageRead => "read a value that nobody wrote",
-            Anomaly::ReadCommittedOrder => "what was read leaves no order of commits",
-            Anomaly::ReadAtomicOrder => "a transaction was seen in part",
-            Anomaly::CausalOrder => "a cause was not seen",
+            Anomaly::View(View::Monotonic, _) => "a transaction was seen, and then in part not",
+            Anomaly::View(View::Atomic, _) => "a transaction was seen in part",
+            Anomaly::View(View::Causal, _) => "an effect was seen, its cause was not",
         }
     }
 }

@@ -63,6 +63,7 @@ fn check_registers(
 ) -> Result<Judged, WrittenTwice> {
     let registers = Registers::new(history)?;
     registers::find_within(&registers, names, cases);
+    let note = registers::find_views(&registers, options.form(), names, cases);
     let order = VersionOrder::infer(&registers, options.versions, names, cases);
     let data = |graph: &mut GraphBuilder| registers::add_edges(&registers, &order, graph);
     let reason = |from, to, edge| registers::reason(&registers, &order, names, from, to, edge);
@@ -77,7 +78,7 @@ fn check_registers(
     Ok(Judged {
         present: registers.present,
         edges,
-        notes: Vec::new(),
+        notes: note.into_iter().collect(),
     })
 }
 

@@ -26,7 +26,7 @@ mod transactions;
 mod words;
 mod writers;
 
-pub use anomaly::{Anomaly, CycleKind, Form};
+pub use anomaly::{Anomaly, CycleKind, Form, View};
 pub use cases::{Case, Class};
 pub use check::check;
 pub use cycle::{Cycle, Step};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::anomaly::{Anomaly, CycleKind, Form};
+use super::anomaly::{Anomaly, CycleKind, Form, View};
 
 macro_rules! models {
     ($(#[doc = $about:literal] $variant:ident $name:literal => [$($weaker:ident),*];)*) => {
@@ -80,8 +80,16 @@ models! {
     StrongReadUncommitted "strong-read-uncommitted" => [SessionReadUncommitted];
     /// Read committed, and real time is respected.
     StrongReadCommitted "strong-read-committed" => [SessionReadCommitted, StrongReadUncommitted];
+    /// Monotonic atomic view, and sessions are respected.
+    SessionMonotonicAtomicView "strong-session-monotonic-atomic-view" => [
+        MonotonicAtomicView, SessionReadCommitted
+    ];
+    /// Read atomic, and sessions are respected.
+    SessionReadAtomic "strong-session-read-atomic" => [ReadAtomic, SessionMonotonicAtomicView];
+    /// Causes are seen before effects, those within a session included.
+    SessionCausal "strong-session-causal" => [Causal, SessionReadAtomic];
     /// Snapshot isolation, and sessions are respected.
-    SessionSnapshotIsolation "strong-session-snapshot-isolation" => [SnapshotIsolation, SessionReadCommitted];
+    SessionSnapshotIsolation "strong-session-snapshot-isolation" => [SnapshotIsolation, SessionCausal];
     /// Serializable, and sessions are respected.
     SessionSerializable "strong-session-serializable" => [Serializable, SessionSnapshotIsolation];
     /// Snapshot isolation, and real time is respected.
@@ -94,7 +102,7 @@ models! {
 const ALIASES: [(&str, Model); 6] = [
     ("strong-serializable", Model::StrictSerializable),
     ("conflict-serializable", Model::Serializable),
-    ("causal", Model::Causal),
+    ("causal", Model::SessionCausal),
     ("consistent-prefix", Model::Prefix),
     (
         "session-snapshot-isolation",
@@ -277,9 +285,11 @@ pub fn violated_by(anomaly: Anomaly) -> Models {
         Anomaly::DuplicateElements | Anomaly::CyclicVersions | Anomaly::GarbageRead => {
             &[M::ReadUncommitted]
         }
-        Anomaly::ReadCommittedOrder => &[M::ReadCommitted],
-        Anomaly::ReadAtomicOrder => &[M::ReadAtomic],
-        Anomaly::CausalOrder => &[M::Causal],
+        Anomaly::View(View::Monotonic, Data) => &[M::MonotonicAtomicView],
+        Anomaly::View(View::Monotonic, _) => &[M::SessionMonotonicAtomicView],
+        Anomaly::View(View::Atomic, Data) => &[M::ReadAtomic],
+        Anomaly::View(View::Atomic, _) => &[M::SessionReadAtomic],
+        Anomaly::View(View::Causal, _) => &[M::SessionCausal],
     };
     models.iter().copied().collect()
 }

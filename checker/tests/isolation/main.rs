@@ -6,3 +6,4 @@ mod fixtures;
 mod oracle;
 mod planted;
 mod simulate;
+mod views;

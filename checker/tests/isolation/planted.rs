@@ -259,7 +259,7 @@ fn anomalies_of_registers_are_named() {
     registers(
         together(&["[:r :p nil] [:r :q 1]", "[:w :p 1] [:w :q 1]"]),
         &plain,
-        &["G-single-item"],
+        &["G-single-item", "fractured-read", "causality-violation"],
     );
     registers(
         together(&["[:r :p nil] [:w :q 1]", "[:r :q nil] [:w :p 1]"]),

@@ -56,10 +56,9 @@ pub(crate) fn search(graph: &Graph, form: Form, mut found: impl FnMut(Anomaly, C
     }
 }
 
-/// The nodes of a short cycle in a strongly connected graph with edges of one kind.
+/// The nodes of a short cycle in a strongly connected graph, each of whose cycles has a `ww` edge.
 pub(crate) fn circle(graph: &Graph) -> Vec<u32> {
-    let writes = Edges::of(&[Edge::Ww]);
-    let cycle = closed(graph, &Search::new(writes, Edge::Ww));
+    let cycle = closed(graph, &Search::new(ALL, Edge::Ww));
     cycle.map(|cycle| cycle.txns()).unwrap_or_default()
 }
 

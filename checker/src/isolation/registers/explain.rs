@@ -3,7 +3,7 @@
 use super::super::dictionary::Dictionary;
 use super::super::graph::Edge;
 use super::super::transactions::NONE;
-use super::interactions::{Interaction, Registers};
+use super::interactions::Registers;
 use super::order::VersionOrder;
 use super::within::show;
 
@@ -18,8 +18,8 @@ pub(crate) fn reason(
 ) -> String {
     let show = |version: u32| show(registers, names, version);
     let value = |version: u32| names.show_value(registers.value[version as usize]);
-    for a in of(registers, from) {
-        for b in of(registers, to).iter().filter(|b| b.key == a.key) {
+    for a in registers.of(from) {
+        for b in registers.of(to).iter().filter(|b| b.key == a.key) {
             let known = |version: u32| {
                 version != NONE && b.write != NONE && order.before(registers, version, b.write)
             };
@@ -46,10 +46,4 @@ pub(crate) fn reason(
         }
     }
     String::new()
-}
-
-fn of<'a>(registers: &'a Registers<'_>, txn: u32) -> &'a [Interaction] {
-    let all = &registers.interactions;
-    let from = all.partition_point(|interaction| interaction.txn < txn);
-    &all[from..from + all[from..].partition_point(|interaction| interaction.txn == txn)]
 }

@@ -16,6 +16,8 @@ pub(crate) struct Interaction {
     pub(crate) key: u32,
     /// The version read first, before any write, or [`NONE`].
     pub(crate) read: u32,
+    /// The operation that read it, or [`NONE`].
+    pub(crate) read_at: u32,
     /// The version written last, or [`NONE`].
     pub(crate) write: u32,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Registers<'a> {
     pub(crate) history: &'a Transactions,
     /// Interactions of all transactions that did not abort, in the order of transactions.
     pub(crate) interactions: Vec<Interaction>,
+    /// Per transaction, where its interactions begin.
+    rows: Vec<u32>,
     /// Per version, its key.
     pub(crate) key: Vec<u32>,
     /// Per version, its value.
@@ -78,6 +82,7 @@ impl<'a> Registers<'a> {
         let mut registers = Registers {
             history,
             interactions: Vec::new(),
+            rows: Vec::new(),
             key: (0..history.keys()).collect(),
             value: vec![NIL; history.keys() as usize],
             write: vec![NONE; history.keys() as usize],
@@ -90,6 +95,12 @@ impl<'a> Registers<'a> {
         registers.number_versions(&writers);
         registers.find_interactions();
         Ok(registers)
+    }
+
+    /// A transaction's interactions, by key.
+    pub(crate) fn of(&self, txn: u32) -> &[Interaction] {
+        let row = self.rows[txn as usize] as usize..self.rows[txn as usize + 1] as usize;
+        &self.interactions[row]
     }
 
     /// How many versions there are.
@@ -143,9 +154,11 @@ impl<'a> Registers<'a> {
         let mut by_key = ByKey::default();
         for txn in 0..history.txns().len() as u32 {
             let present = self.present[txn as usize];
+            self.rows.push(self.interactions.len() as u32);
             by_key.each(history, txn, |group| {
                 let key = ops[group[0] as usize].key;
                 let mut read = NONE;
+                let mut read_at = NONE;
                 let mut write = NONE;
                 for at in group {
                     let version = self.version[*at as usize];
@@ -156,7 +169,9 @@ impl<'a> Registers<'a> {
                             }
                             write = version;
                         }
-                        Action::ReadRegister(_) if read == NONE && write == NONE => read = version,
+                        Action::ReadRegister(_) if read == NONE && write == NONE => {
+                            (read, read_at) = (version, *at);
+                        }
                         Action::ReadRegister(_) | Action::ReadList(_) | Action::ReadUnknown => {}
                     }
                 }
@@ -170,9 +185,11 @@ impl<'a> Registers<'a> {
                     txn,
                     key,
                     read,
+                    read_at,
                     write,
                 });
             });
         }
+        self.rows.push(self.interactions.len() as u32);
     }
 }

@@ -7,6 +7,7 @@ mod order;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod visibility;
 mod within;
 mod zones;
 
@@ -14,4 +15,5 @@ pub(crate) use edges::add_edges;
 pub(crate) use explain::reason;
 pub(crate) use interactions::Registers;
 pub(crate) use order::VersionOrder;
+pub(crate) use visibility::find_views;
 pub(crate) use within::find_within;

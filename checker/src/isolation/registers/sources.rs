@@ -39,19 +39,11 @@ pub(super) fn writes_follow_reads(registers: &Registers<'_>) -> Pairs {
 /// Processes meet the versions of a key in their order.
 pub(super) fn sequential(registers: &Registers<'_>) -> Pairs {
     let history = registers.history;
-    let mut rows = vec![0u32; history.txns().len() + 1];
-    for interaction in &registers.interactions {
-        rows[interaction.txn as usize + 1] += 1;
-    }
-    for txn in 0..history.txns().len() {
-        rows[txn + 1] += rows[txn];
-    }
     let mut last: HashMap<(i64, u32), u32> = HashMap::new();
     let mut pairs = Vec::new();
     for txn in by_process_order(history) {
         let described = history.txn(txn);
-        let own = rows[txn as usize] as usize..rows[txn as usize + 1] as usize;
-        for interaction in &registers.interactions[own] {
+        for interaction in registers.of(txn) {
             let met = (described.process, interaction.key);
             if let Some(before) = last.get(&met)
                 && *before != interaction.first()

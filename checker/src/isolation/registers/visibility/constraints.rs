@@ -1,0 +1,186 @@
+//! What the order of commits must respect.
+
+use hashbrown::HashMap;
+
+use super::super::super::components::Components;
+use super::super::super::cycles::circle;
+use super::super::super::dictionary::Dictionary;
+use super::super::super::graph::{Edge, Edges, GraphBuilder};
+use super::super::super::order::by_process_order;
+use super::super::super::transactions::{NONE, Outcome};
+use super::super::interactions::Registers;
+use super::super::within::show;
+
+const ALL: Edges = Edges::of(&[Edge::Ww, Edge::Wr, Edge::Order]);
+
+/// Session order, "read from", and what a level adds.
+pub(super) struct Constraints {
+    /// Per transaction, its session, or [`NONE`] if sessions do not count.
+    pub(super) session: Vec<u32>,
+    /// Per transaction, its place in its session.
+    pub(super) place: Vec<u32>,
+    /// Per session, its transactions in order.
+    pub(super) sessions: Vec<Vec<u32>>,
+    /// Transactions so that session order and "read from" lead forward.
+    pub(super) order: Vec<u32>,
+    /// Pairs: the first committed before the second, because of what the third read.
+    pub(super) added: Vec<(u32, u32, u32)>,
+    /// A transaction that read an initial version although it must see another: by whom, and of which
+    /// key.
+    pub(super) initial: Option<(u32, u32, u32)>,
+}
+
+impl Constraints {
+    /// Session order and "read from"; `None` if they alone have a cycle: that is told elsewhere.
+    pub(super) fn new(registers: &Registers<'_>, sessions: bool) -> Option<Self> {
+        let txns = registers.history.txns().len();
+        let mut constraints = Constraints {
+            session: vec![NONE; txns],
+            place: vec![0; txns],
+            sessions: Vec::new(),
+            order: Vec::new(),
+            added: Vec::new(),
+            initial: None,
+        };
+        if sessions {
+            constraints.number_sessions(registers);
+        }
+        let graph = constraints.graph(registers).finish();
+        let components = Components::new(&graph, ALL);
+        if components.count < graph.nodes() {
+            return None;
+        }
+        // Edges lead from higher to lower components.
+        let mut order = vec![0; txns];
+        for (txn, component) in components.of.iter().enumerate() {
+            order[txns - 1 - *component as usize] = txn as u32;
+        }
+        constraints.order = order;
+        Some(constraints)
+    }
+
+    fn number_sessions(&mut self, registers: &Registers<'_>) {
+        let mut of: HashMap<i64, u32> = HashMap::new();
+        for txn in by_process_order(registers.history) {
+            let described = registers.history.txn(txn);
+            if !registers.present[txn as usize] {
+                continue;
+            }
+            let session = *of
+                .entry(described.process)
+                .or_insert(self.sessions.len() as u32);
+            if session as usize == self.sessions.len() {
+                self.sessions.push(Vec::new());
+            }
+            let members = &mut self.sessions[session as usize];
+            self.session[txn as usize] = session;
+            self.place[txn as usize] = members.len() as u32;
+            members.push(txn);
+            // It may have taken effect after whatever its process did next.
+            if described.outcome == Outcome::Open {
+                of.remove(&described.process);
+            }
+        }
+    }
+
+    fn graph(&self, registers: &Registers<'_>) -> GraphBuilder {
+        let mut graph = GraphBuilder::new(self.session.len() as u32);
+        for interaction in &registers.interactions {
+            if interaction.read != NONE {
+                let writer = registers.writer[interaction.read as usize];
+                if writer != NONE {
+                    graph.edge(writer, interaction.txn, Edge::Wr);
+                }
+            }
+        }
+        for members in &self.sessions {
+            for pair in members.windows(2) {
+                graph.edge(pair[0], pair[1], Edge::Order);
+            }
+        }
+        graph
+    }
+
+    /// `reader` read a key from `from` (or its initial version) although it must see that `other` wrote
+    /// it.
+    pub(super) fn must_precede(&mut self, other: u32, from: u32, reader: u32, key: u32) {
+        if from == NONE {
+            self.initial = self.initial.or(Some((reader, other, key)));
+        } else if other != from && other != reader {
+            self.added.push((other, from, reader));
+        }
+    }
+
+    /// A cycle of constraints in words, if there is one.
+    pub(super) fn find_cycle(
+        &self,
+        registers: &Registers<'_>,
+        names: &Dictionary,
+    ) -> Option<(Vec<u32>, String)> {
+        let label = |txn: u32| format!("T{}", registers.history.txn(txn).label);
+        if let Some((reader, other, key)) = self.initial {
+            let text = format!(
+                "{} read {}, although it must see what {} wrote to that key",
+                label(reader),
+                show(registers, names, key),
+                label(other)
+            );
+            return Some((vec![other, reader], text));
+        }
+        let mut graph = self.graph(registers);
+        for (before, after, _) in &self.added {
+            graph.edge(*before, *after, Edge::Ww);
+        }
+        let graph = graph.finish();
+        let components = Components::new(&graph, ALL);
+        if components.count == graph.nodes() {
+            return None;
+        }
+        let members = components.members();
+        let component = (0..components.count).find(|component| members.of(*component).len() > 1)?;
+        let members = members.of(component);
+        let part = graph.part(members, &mut vec![u32::MAX; graph.nodes() as usize]);
+        let cycle: Vec<u32> = circle(&part)
+            .into_iter()
+            .map(|at| members[at as usize])
+            .collect();
+        let mut lines = Vec::new();
+        for (at, txn) in cycle.iter().enumerate() {
+            let next = cycle[(at + 1) % cycle.len()];
+            lines.push(self.reason(registers, *txn, next, &label));
+        }
+        Some((cycle, lines.join("\n")))
+    }
+
+    fn reason(
+        &self,
+        registers: &Registers<'_>,
+        txn: u32,
+        next: u32,
+        label: &impl Fn(u32) -> String,
+    ) -> String {
+        let reads = registers.of(next).iter().any(|interaction| {
+            interaction.read != NONE && registers.writer[interaction.read as usize] == txn
+        });
+        if reads {
+            return format!("{} wrote what {} read", label(txn), label(next));
+        }
+        let added = self
+            .added
+            .iter()
+            .find(|(before, after, _)| (*before, *after) == (txn, next));
+        match added {
+            Some((_, _, reader)) => format!(
+                "{} committed before {}, from which {} read what both wrote, although it must see the first",
+                label(txn),
+                label(next),
+                label(*reader)
+            ),
+            None => format!(
+                "{} ran in the same process before {}",
+                label(txn),
+                label(next)
+            ),
+        }
+    }
+}

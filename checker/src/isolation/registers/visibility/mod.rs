@@ -1,0 +1,80 @@
+//! The weaker levels, decided completely: whether what transactions read leaves an order of commits.
+//!
+//! A history satisfies such a level if there is a total order of commits that extends session order and
+//! "read from", such that whenever a transaction reads `x` from `t1` although it must see `t2`, which
+//! wrote `x`, too, `t2` comes before `t1`. What it must see depends on sessions and reads alone, so the
+//! order exists exactly if those constraints have no cycle (R. Biswas and C. Enea, "On the complexity of
+//! checking transactional consistency", OOPSLA 2019). Which constraints to look at, and that clocks per
+//! session are enough, is after L. Møldrup and A. Pavlogiannis, "AWDIT: an optimal weak database
+//! isolation tester", PLDI 2025, and S. Liu et al., "Plume", OOPSLA 2024.
+//!
+//! With `n` operations and `k` sessions: monotonic and atomic views O(n * sqrt(n)), causal views O(n * k)
+//! time and O(n) memory. Without session order there are no clocks, so causality is judged with it only.
+
+mod atomic;
+mod causal;
+mod constraints;
+
+use super::super::anomaly::{Anomaly, Form, View};
+use super::super::cases::Cases;
+use super::super::dictionary::Dictionary;
+use super::interactions::Registers;
+
+use constraints::Constraints;
+
+/// Finds violations of views, the gravest form of each. `form` says whether sessions count. Returns a
+/// note if causality would take too long to judge.
+pub(crate) fn find_views(
+    registers: &Registers<'_>,
+    form: Form,
+    names: &Dictionary,
+    cases: &mut Cases,
+) -> Option<String> {
+    let judge = |view: View, sessions: bool, cases: &mut Cases| -> Found {
+        let Some(mut constraints) = Constraints::new(registers, sessions) else {
+            return Found::Circle;
+        };
+        match view {
+            View::Monotonic => atomic::add(registers, &mut constraints, true),
+            View::Atomic => atomic::add(registers, &mut constraints, false),
+            View::Causal => causal::add(registers, &mut constraints),
+        }
+        let form = if sessions { Form::Process } else { Form::Data };
+        match constraints.find_cycle(registers, names) {
+            Some(found) => {
+                cases.add(Anomaly::View(view, form), || found);
+                Found::Violation
+            }
+            None => Found::Nothing,
+        }
+    };
+    let sessions = form != Form::Data;
+    let mut note = None;
+    if sessions && !causal::is_feasible(registers) {
+        note = Some("there are too many processes to judge causality".to_owned());
+    } else if sessions && judge(View::Causal, true, cases) == Found::Nothing {
+        // Whoever sees all causes sees all else.
+        return None;
+    }
+    for view in [View::Atomic, View::Monotonic] {
+        let found = judge(view, false, cases);
+        if found == Found::Violation {
+            continue;
+        }
+        if found == Found::Nothing && (!sessions || judge(view, true, cases) == Found::Nothing) {
+            break;
+        }
+    }
+    note
+}
+
+/// What came of judging a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It holds.
+    Nothing,
+    /// It is violated.
+    Violation,
+    /// What was read leads in a circle by itself: told elsewhere.
+    Circle,
+}
