@@ -70,7 +70,11 @@ fn cases() -> Vec<String> {
             names.push(format!("register {level} 1000000 {how}"));
         }
     }
-    for model in ["read-committed", "read-atomic", "causal"] {
+    for model in [
+        "monotonic-atomic-view",
+        "strong-session-read-atomic",
+        "causal",
+    ] {
         names.push(format!("register strict 1000000 {model}"));
     }
     names

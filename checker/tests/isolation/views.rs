@@ -136,8 +136,8 @@ fn satisfied(txns: &[Abstract], view: View, sessions: bool) -> bool {
     let row = |a: usize| (0..count).map(|b| direct(a, b)).collect();
     let mut sees: Vec<Vec<bool>> = (0..count).map(row).collect();
     let mut before: Vec<(usize, usize)> = Vec::new();
-    for a in 0..count {
-        before.extend((0..count).filter(|b| sees[a][*b]).map(|b| (a, b)));
+    for (a, seen_by) in sees.iter().enumerate() {
+        before.extend((0..count).filter(|b| seen_by[*b]).map(|b| (a, b)));
     }
     if view == View::Causal {
         for middle in 0..count {
