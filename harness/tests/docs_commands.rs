@@ -189,7 +189,13 @@ fn flags(text: &str) -> Vec<String> {
 fn every_flag_that_the_docs_mention_exists() {
     let known = known_flags();
     // Of cargo, and of timeout(1).
-    let others = ["--features", "--bench", "--lib", "--foreground"];
+    let others = [
+        "--features",
+        "--bench",
+        "--lib",
+        "--foreground",
+        "--run-ignored",
+    ];
     for page in pages() {
         let unknown: Vec<String> = flags(&read(&page))
             .into_iter()
