@@ -13,6 +13,7 @@ mod error;
 pub mod history;
 pub mod import;
 mod incomplete_beta;
+pub mod invariants;
 pub mod isolation;
 pub mod linearizability;
 pub mod loss;

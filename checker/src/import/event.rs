@@ -21,6 +21,11 @@ pub struct Event {
     pub value: Value,
     /// The key, in formats that have one beside the value.
     pub key: Option<Value>,
+    /// When, in nanoseconds since some moment of its own, in formats that say.
+    pub time_ns: Option<u64>,
+    /// What went wrong, in completions that say: a keyword or `[:keyword ...]` where the client knows what
+    /// it is, a text where it does not.
+    pub error: Option<Value>,
 }
 
 /// The event kind of a word.

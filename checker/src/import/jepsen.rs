@@ -50,6 +50,18 @@ impl Iterator for Events<'_> {
     }
 }
 
+/// What went wrong: `:error`, or the class of an `:exception`.
+fn error(event: &Value) -> Option<Value> {
+    let exception = event.get("exception").map(|exception| {
+        let first = exception.get("via").and_then(Value::items).and_then(<[Value]>::first);
+        match first.and_then(|first| first.get("type")).and_then(Value::name) {
+            Some(class) => Value::Text(class.into()),
+            None => Value::Text("an exception".into()),
+        }
+    });
+    exception.or_else(|| event.get("error").cloned())
+}
+
 /// The event that a map describes.
 fn event(line: u64, value: Value) -> Result<Event, ImportError> {
     let missing =
@@ -57,12 +69,13 @@ fn event(line: u64, value: Value) -> Result<Event, ImportError> {
     let kind = value.get("type").and_then(Value::name);
     let kind = kind.and_then(kind_of).ok_or_else(|| missing(":type"))?;
     let f = value.get("f").ok_or_else(|| missing(":f"))?;
-    let process = value.get("process").ok_or_else(|| missing(":process"))?;
     Ok(Event {
         line,
-        process: match process {
-            Value::Int(process) => Some(*process),
-            _ => None,
+        // Where nobody is named, there is one client.
+        process: match value.get("process") {
+            Some(Value::Int(process)) => Some(*process),
+            Some(_) => None,
+            None => Some(0),
         },
         op: None,
         kind,
@@ -72,5 +85,10 @@ fn event(line: u64, value: Value) -> Result<Event, ImportError> {
         },
         value: value.get("value").cloned().unwrap_or(Value::Nil),
         key: value.get("key").cloned(),
+        time_ns: match value.get("time") {
+            Some(Value::Int(time)) => u64::try_from(*time).ok(),
+            _ => None,
+        },
+        error: error(&value),
     })
 }

@@ -38,6 +38,8 @@ fn event(line: u64, text: &str) -> Result<Event, ImportError> {
         f: "comment".into(),
         value: Value::Nil,
         key: None,
+        time_ns: None,
+        error: None,
     };
     if text.starts_with('#') {
         return Ok(event);

@@ -57,5 +57,7 @@ fn event(line: u64, text: &str) -> Result<Event, ImportError> {
         f,
         value,
         key: None,
+        time_ns: None,
+        error: None,
     })
 }

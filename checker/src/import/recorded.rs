@@ -3,7 +3,7 @@
 //! `key` and `value` are columns of integers. Where that is not enough, an event's `detail` holds a JSON
 //! object with `key`, `value` or both, which then count: `{"value": [1, 2]}`.
 
-use crate::history::{self, EventBatch, EventRow, HistoryReader};
+use crate::history::{self, EventBatch, EventKind, EventRow, HistoryReader};
 
 use super::error::ImportError;
 use super::event::Event;
@@ -91,8 +91,13 @@ fn event(line: u64, row: &EventRow<'_>) -> Result<Event, ImportError> {
         f: row.f.into(),
         value: row.value.map_or(Value::Nil, Value::Int),
         key: row.key.map(Value::Int),
+        time_ns: Some(row.time_ns),
+        error: None,
     };
     let Some(detail) = row.detail.filter(|detail| detail.starts_with('{')) else {
+        let failed = matches!(row.kind, EventKind::Fail | EventKind::Info);
+        let error = row.detail.filter(|_| failed);
+        event.error = error.map(|detail| Value::Keyword(detail.into()));
         return Ok(event);
     };
     // An error's text may begin so and not be JSON.
@@ -100,6 +105,7 @@ fn event(line: u64, row: &EventRow<'_>) -> Result<Event, ImportError> {
         let mut field = |name: &str| fields.remove(name).map(value);
         event.value = field("value").unwrap_or(event.value);
         event.key = field("key").or(event.key);
+        event.error = field("error");
     }
     Ok(event)
 }

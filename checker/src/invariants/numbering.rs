@@ -1,0 +1,41 @@
+//! Values as dense numbers.
+
+use hashbrown::HashMap;
+
+use crate::import::Value;
+
+/// Numbers values from 0, in the order they are met. O(1) each.
+#[derive(Debug, Clone, Default)]
+pub struct Numbering {
+    integers: HashMap<i64, u32>,
+    others: HashMap<Value, u32>,
+    values: Vec<Value>,
+}
+
+impl Numbering {
+    /// The number of a value, a new one if it has none.
+    pub fn number(&mut self, value: &Value) -> u32 {
+        let next = self.values.len() as u32;
+        let number = match value {
+            Value::Int(integer) => *self.integers.entry(*integer).or_insert(next),
+            value => *self.others.entry_ref(value).or_insert(next),
+        };
+        if number == next {
+            self.values.push(value.clone());
+        }
+        number
+    }
+
+    /// The number of a value, if it has one.
+    pub fn find(&self, value: &Value) -> Option<u32> {
+        match value {
+            Value::Int(integer) => self.integers.get(integer).copied(),
+            value => self.others.get(value).copied(),
+        }
+    }
+
+    /// The value of a number that was given out.
+    pub fn value(&self, number: u32) -> &Value {
+        &self.values[number as usize]
+    }
+}

@@ -1,0 +1,188 @@
+//! Session guarantees on registers that have one writing process each, whose order of writes is the
+//! register's.
+
+use hashbrown::HashMap;
+
+use super::rising::Rising;
+use super::{Guarantee, Seen, is_read};
+use crate::history::EventKind;
+use crate::import::{ImportError, Value};
+use crate::invariants::{Moment, Numbering, unknown};
+
+#[derive(Debug)]
+pub(super) struct Registers {
+    guarantee: Guarantee,
+    keys: Numbering,
+    registers: Vec<Register>,
+    /// By reader and register: the latest version read, as of the events of the answers.
+    read: HashMap<(i64, u32), Rising>,
+    /// By reader and writer: the call of the writer's latest write that was read.
+    observed: HashMap<i64, HashMap<i64, Rising>>,
+    reads: usize,
+    cases: Vec<(u32, String)>,
+    /// Reads that saw what nobody wrote.
+    unwritten: usize,
+}
+
+/// A register. Its versions are counted from 1 in the order of calls; 0 is nothing, before any write.
+#[derive(Debug, Default)]
+struct Register {
+    writer: Option<i64>,
+    /// Written by more than one process.
+    contended: bool,
+    /// The event of each version's call, from version 1 on.
+    calls: Vec<u32>,
+    /// Versions by value.
+    versions: HashMap<Value, Vec<u32>>,
+    /// The latest version that was `ok`, as of the events of the answers.
+    acknowledged: Rising,
+    reads: usize,
+}
+
+impl Registers {
+    pub(super) fn new(guarantee: Guarantee) -> Self {
+        Registers {
+            guarantee,
+            keys: Numbering::default(),
+            registers: Vec::new(),
+            read: HashMap::new(),
+            observed: HashMap::new(),
+            reads: 0,
+            cases: Vec::new(),
+            unwritten: 0,
+        }
+    }
+
+    fn register(&mut self, moment: &Moment) -> u32 {
+        let key = moment.event.key.as_ref().unwrap_or(&Value::Nil);
+        let number = self.keys.number(key);
+        if self.registers.len() == number as usize {
+            self.registers.push(Register::default());
+        }
+        number
+    }
+
+    pub(super) fn called(&mut self, call: &Moment) -> Result<(), ImportError> {
+        let process = call.event.process.unwrap_or_default();
+        let value = match &*call.event.f {
+            "write" | "put" | "w" => call.event.value.clone(),
+            "delete" => Value::Nil,
+            "read" | "get" | "r" => return Ok(()),
+            _ => return unknown(call),
+        };
+        let number = self.register(call);
+        let register = &mut self.registers[number as usize];
+        register.contended |= *register.writer.get_or_insert(process) != process;
+        register.calls.push(call.at);
+        let version = register.calls.len() as u32;
+        register.versions.entry(value).or_default().push(version);
+        Ok(())
+    }
+
+    pub(super) fn answered(&mut self, call: &Moment, answer: &Moment) -> Result<(), ImportError> {
+        if answer.event.kind != EventKind::Ok {
+            return Ok(());
+        }
+        let number = self.register(call);
+        if is_read(call) {
+            self.judge(number, call, answer);
+            return Ok(());
+        }
+        let register = &mut self.registers[number as usize];
+        let version = register.calls.partition_point(|at| *at <= call.at) as u32;
+        register.acknowledged.note(answer.at, version);
+        Ok(())
+    }
+
+    fn judge(&mut self, number: u32, call: &Moment, answer: &Moment) {
+        let process = call.event.process.unwrap_or_default();
+        self.reads += 1;
+        let register = &mut self.registers[number as usize];
+        register.reads += 1;
+        let (writer, value) = (register.writer, &answer.event.value);
+        let initially = [0];
+        let written = register.versions.get(value).map_or(&[][..], Vec::as_slice);
+        let nothing = if *value == Value::Nil { &initially[..] } else { &[] };
+        if written.is_empty() && nothing.is_empty() {
+            self.unwritten += 1;
+            return;
+        }
+        let floor = self.floor(number, process, writer, call.at);
+        let register = &self.registers[number as usize];
+        let written = register.versions.get(value).map_or(&[][..], Vec::as_slice);
+        // Of several versions with this value, the earliest that is permitted: it demands least of what
+        // comes.
+        let versions = nothing.iter().chain(written).copied();
+        let least = floor.as_ref().map_or(0, |(version, _)| *version);
+        let Some(version) = versions.clone().find(|version| *version >= least) else {
+            let because = floor.map_or(String::new(), |(_, because)| because);
+            let key = match self.keys.value(number) {
+                Value::Nil => String::new(),
+                key => format!(" of {key}"),
+            };
+            let line = answer.event.line;
+            let case = format!("line {line}, process {process}: read {value}{key}, older than what {because}");
+            self.cases.push((number, case));
+            return;
+        };
+        self.read.entry((process, number)).or_default().note(answer.at, version);
+        // Where the value was written more than once, which write was seen is not known.
+        if let (Some(writer), 1, Some(at)) = (writer, versions.count(), version.checked_sub(1)) {
+            let called = register.calls[at as usize];
+            let observed = self.observed.entry(process).or_default();
+            observed.entry(writer).or_default().note(answer.at, called);
+        }
+    }
+
+    /// The version that a read must have at least, and why.
+    fn floor(
+        &self,
+        number: u32,
+        process: i64,
+        writer: Option<i64>,
+        called: u32,
+    ) -> Option<(u32, String)> {
+        let register = &self.registers[number as usize];
+        let read_before = |who: i64, at: u32| self.read.get(&(who, number))?.before(at);
+        let observed_of = |who: i64| self.observed.get(&process)?.get(&who)?.before(called);
+        match self.guarantee {
+            Guarantee::MonotonicReads => {
+                let version = read_before(process, called)?;
+                Some((version, "the process had read before".to_owned()))
+            }
+            Guarantee::ReadYourWrites => {
+                let version = register.acknowledged.before(called);
+                let version = version.filter(|_| writer == Some(process))?;
+                Some((version, "the process had written before".to_owned()))
+            }
+            Guarantee::MonotonicWrites => {
+                let writer = writer?;
+                let version = register.acknowledged.before(observed_of(writer)?)?;
+                let because = format!("process {writer} had written before a write of its that the process had read");
+                Some((version, because))
+            }
+            Guarantee::WritesFollowReads => {
+                let observed = self.observed.get(&process)?;
+                let writers = observed.iter().filter_map(|(other, calls)| {
+                    let version = read_before(*other, calls.before(called)?)?;
+                    let because = format!("process {other} had read before a write of its that the process had read");
+                    Some((version, because))
+                });
+                writers.max()
+            }
+        }
+    }
+
+    /// Registers with several writers say nothing.
+    pub(super) fn seen(&mut self) -> Seen {
+        let contended = |number: &u32| self.registers[*number as usize].contended;
+        let of_contended = self.registers.iter().filter(|r| r.contended);
+        let left_out: usize = of_contended.map(|register| register.reads).sum();
+        let cases = self.cases.iter().filter(|(number, _)| !contended(number));
+        Seen {
+            reads: self.reads - left_out,
+            undecided: self.unwritten + left_out,
+            cases: cases.map(|(_, case)| case.clone()).collect(),
+        }
+    }
+}
