@@ -6,14 +6,29 @@ use crate::import::operations::Dialect;
 use crate::import::{Source, SourceError};
 use crate::invariants::sessions::Guarantee;
 use crate::invariants::{
-    Availability, Bank, CounterBounds, FinalSet, How, Invariant, LongFork, PerKey, Session, SetFull,
-    TotalQueue, UnhandledErrors, UniqueIds, run,
+    Availability, Bank, CounterBounds, FinalSet, How, Invariant, LongFork, PerKey, Progress,
+    Session, SetFull, TotalQueue, UnhandledErrors, UniqueIds, run,
 };
 
 use super::{Model, Options, Outcome};
 
 type Checked = Result<Outcome, SourceError>;
 type Make = fn(&Source, &Options) -> Box<dyn Invariant>;
+
+/// What the invariants need to know.
+#[derive(Debug, Clone, Default)]
+pub struct Invariants {
+    /// Values are `[key value]`, and each key is an object of its own.
+    pub by_key: bool,
+    /// What balances of a bank add up to; without it, what the first read does.
+    pub total: Option<i64>,
+    /// Balances of a bank may be below zero.
+    pub negative_balances: bool,
+    /// How many keys each read for long forks has, if it is to be the same.
+    pub group_size: Option<usize>,
+    /// Called now and then during the pass; `Break` ends it, with what can be told by then.
+    pub progress: Option<fn(Progress) -> ControlFlow<()>>,
+}
 
 /// A row for each invariant: name, what it is, functions, and how to make it.
 const ROWS: [(&str, &str, &str, Make); COUNT] = [
@@ -64,7 +79,11 @@ const ROWS: [(&str, &str, &str, Make); COUNT] = [
         "balances add up to the same in every read",
         "read of all balances as a map, transfer",
         |_, options| {
-            let (total, negative) = (options.total, options.negative_balances);
+            let Invariants {
+                total,
+                negative_balances: negative,
+                ..
+            } = options.invariants;
             per_key(move || Box::new(Bank::new(total, negative)))
         },
     ),
@@ -72,7 +91,7 @@ const ROWS: [(&str, &str, &str, Make); COUNT] = [
         "long-fork",
         "reads agree about the order of writes; every key is written once",
         "any, with values like [[:r x 1] [:r y nil]] and [[:w x 1]]",
-        |_, options| Box::new(LongFork::new(options.group_size)),
+        |_, options| Box::new(LongFork::new(options.invariants.group_size)),
     ),
     (
         "monotonic-reads",
@@ -114,7 +133,8 @@ const ROWS: [(&str, &str, &str, Make); COUNT] = [
 
 const COUNT: usize = 15;
 
-const SESSIONS: &str = "add, read of the whole set; or read, write, delete on keys with one writing process each";
+const SESSIONS: &str =
+    "add, read of the whole set; or read, write, delete on keys with one writing process each";
 
 fn per_key(make: impl Fn() -> Box<dyn Invariant> + 'static) -> Box<dyn Invariant> {
     Box::new(PerKey::new(make))
@@ -175,20 +195,20 @@ pub(super) fn together(
     Ok(found.into_iter().map(outcome).collect())
 }
 
-fn pass(
-    source: &Source,
-    options: &Options,
-    makes: &[Make],
-) -> Result<Vec<Outcome>, SourceError> {
+fn pass(source: &Source, options: &Options, makes: &[Make]) -> Result<Vec<Outcome>, SourceError> {
     let mut invariants: Vec<_> = makes.iter().map(|make| make(source, options)).collect();
     let mut events = source.events()?;
-    let mut progress = |progress| options.progress.map_or(ControlFlow::Continue(()), |tell| tell(progress));
+    let mut progress = |progress| match options.invariants.progress {
+        Some(tell) => tell(progress),
+        None => ControlFlow::Continue(()),
+    };
     let mut how = How {
-        by_key: options.by_key,
+        by_key: options.invariants.by_key,
         time: options.time,
         progress: &mut progress,
     };
-    let passed = run(&mut events, &mut invariants, &mut how).map_err(|error| source.error(error))?;
+    let passed =
+        run(&mut events, &mut invariants, &mut how).map_err(|error| source.error(error))?;
     let cut_off = source.truncated().or(events.truncated()).map(str::to_owned);
     let outcomes = invariants.iter_mut().map(|invariant| {
         let mut outcome = invariant.outcome();

@@ -3,9 +3,11 @@
 //! A new checker is a row in [`MODELS`]: a function from an opened [`Source`] and [`Options`] to an
 //! [`Outcome`]. Command line, JSON, HTML and exit code follow from that.
 
+mod invariant;
 mod isolation;
 mod linearizable;
 mod outcome;
+mod several;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::import::{Format, Source, SourceError, Value};
 use crate::isolation as iso;
 use crate::verdict::Verdict;
 
+pub use invariant::Invariants;
 pub use outcome::{Finding, Outcome};
 
 /// A model, and what decides whether a history satisfies it.
@@ -97,9 +100,10 @@ pub static MODELS: &[Model] = &[
     },
 ];
 
-/// Every model, those of isolation last.
+/// Every model: linearizable objects, invariants, isolation.
 pub fn all() -> impl Iterator<Item = &'static Model> {
-    MODELS.iter().chain(&isolation::MODELS)
+    let invariants = invariant::MODELS.iter();
+    MODELS.iter().chain(invariants).chain(&isolation::MODELS)
 }
 
 /// The model of a name, or of another name of it.
@@ -126,6 +130,8 @@ pub struct Options {
     pub versions: iso::Inference,
     /// Anomalies of transactions that must not occur, whatever the model allows.
     pub forbidden: Vec<iso::Anomaly>,
+    /// What the invariants need to know.
+    pub invariants: Invariants,
 }
 
 impl Default for Options {
@@ -139,6 +145,7 @@ impl Default for Options {
             workload: None,
             versions: iso::Inference::default(),
             forbidden: Vec::new(),
+            invariants: Invariants::default(),
         }
     }
 }
@@ -159,23 +166,45 @@ impl Model {
         format: Option<Format>,
         options: &Options,
     ) -> Result<Outcome, SourceError> {
-        let checked = Source::open(path, format, options.memory_bytes)
-            .and_then(|source| self.check(&source, options));
-        let error = match checked {
-            Err(error @ SourceError::Memory { .. }) => error,
-            checked => return checked,
-        };
-        Ok(Outcome {
-            verdict: Verdict::Unknown,
-            reason: error.to_string(),
-            ..Outcome::default()
-        })
+        check_file(&[self], path, format, options)
     }
 
     /// Checks an opened history.
     pub fn check(&self, source: &Source, options: &Options) -> Result<Outcome, SourceError> {
         (self.check)(source, options)
     }
+}
+
+/// Checks the history in a file against all of these models; see [`Model::check_file`].
+///
+/// The verdict is the worst: `unknown` for one model hides no violation of another. Invariants share one
+/// pass over the history.
+pub fn check_file(
+    models: &[&Model],
+    path: &Path,
+    format: Option<Format>,
+    options: &Options,
+) -> Result<Outcome, SourceError> {
+    let checked = Source::open(path, format, options.memory_bytes)
+        .and_then(|source| check(models, &source, options));
+    let error = match checked {
+        Err(error @ SourceError::Memory { .. }) => error,
+        checked => return checked,
+    };
+    Ok(Outcome {
+        verdict: Verdict::Unknown,
+        reason: error.to_string(),
+        ..Outcome::default()
+    })
+}
+
+/// Checks an opened history against all of these models.
+pub fn check(
+    models: &[&Model],
+    source: &Source,
+    options: &Options,
+) -> Result<Outcome, SourceError> {
+    several::check(models, source, options)
 }
 
 #[cfg(test)]

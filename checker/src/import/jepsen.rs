@@ -53,8 +53,14 @@ impl Iterator for Events<'_> {
 /// What went wrong: `:error`, or the class of an `:exception`.
 fn error(event: &Value) -> Option<Value> {
     let exception = event.get("exception").map(|exception| {
-        let first = exception.get("via").and_then(Value::items).and_then(<[Value]>::first);
-        match first.and_then(|first| first.get("type")).and_then(Value::name) {
+        let first = exception
+            .get("via")
+            .and_then(Value::items)
+            .and_then(<[Value]>::first);
+        match first
+            .and_then(|first| first.get("type"))
+            .and_then(Value::name)
+        {
             Some(class) => Value::Text(class.into()),
             None => Value::Text("an exception".into()),
         }

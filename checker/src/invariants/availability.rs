@@ -56,7 +56,11 @@ impl Invariant for Availability {
     fn outcome(&mut self) -> Outcome {
         let all = self.operations.len();
         let ok: usize = self.functions.values().map(|counts| counts[1]).sum();
-        let never: Vec<_> = self.functions.iter().filter(|(_, counts)| counts[1] == 0).collect();
+        let never: Vec<_> = self
+            .functions
+            .iter()
+            .filter(|(_, counts)| counts[1] == 0)
+            .collect();
         let operations = told::count(all, "operation");
         let (verdict, reason) = match (never.len(), all) {
             (_, 0) => (Verdict::Unknown, "there are no operations".to_owned()),
@@ -64,23 +68,38 @@ impl Invariant for Availability {
             _ => {
                 let names: Vec<_> = never.iter().map(|(name, _)| &***name).collect();
                 let names = names.join(", ");
-                (Verdict::Invalid, format!("{names} never succeeded; {ok} of {operations} did"))
+                (
+                    Verdict::Invalid,
+                    format!("{names} never succeeded; {ok} of {operations} did"),
+                )
             }
         };
-        let ends = self.operations.iter().map(|one| one.completed_ns.unwrap_or(one.due_ns));
+        let ends = self
+            .operations
+            .iter()
+            .map(|one| one.completed_ns.unwrap_or(one.due_ns));
         let end_ns = ends.max().unwrap_or(0);
-        let start_ns = self.operations.iter().map(|one| one.due_ns).min().unwrap_or(0);
+        let start_ns = self
+            .operations
+            .iter()
+            .map(|one| one.due_ns)
+            .min()
+            .unwrap_or(0);
         let whole = [("history".to_owned(), start_ns, end_ns.saturating_add(1))];
         let over_time = self.timed.then(|| {
             let whole = availability::availability(self.operations.clone(), &whole).remove(0);
             json!({"longest_gap_us": whole.longest_gap_us, "latency": whole.during.latency})
         });
         let cases = never.iter().map(|(name, [called, _, failed])| {
-            format!("{name}: called {called} times, {failed} failed, {} without answer", called - failed)
+            format!(
+                "{name}: called {called} times, {failed} failed, {} without answer",
+                called - failed
+            )
         });
         let finding = told::class("never-ok", reason.clone(), never.len(), cases);
         let functions = self.functions.iter().map(|(name, [called, ok, failed])| {
-            let counts = json!({"called": called, "ok": ok, "fail": failed, "info": called - ok - failed});
+            let counts =
+                json!({"called": called, "ok": ok, "fail": failed, "info": called - ok - failed});
             (name.to_string(), counts)
         });
         Outcome {
@@ -92,7 +111,11 @@ impl Invariant for Availability {
                 "functions": functions.collect::<serde_json::Map<_, _>>(),
                 "over_time": over_time,
             }),
-            findings: if never.is_empty() { Vec::new() } else { vec![finding] },
+            findings: if never.is_empty() {
+                Vec::new()
+            } else {
+                vec![finding]
+            },
             ..Outcome::default()
         }
     }

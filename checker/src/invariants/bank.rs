@@ -40,7 +40,10 @@ impl Bank {
 
     fn read(&mut self, answer: &Moment, balances: &[(Value, Value)]) -> Result<(), ImportError> {
         self.reads += 1;
-        let mut accounts: Vec<_> = balances.iter().map(|(account, _)| account.to_string()).collect();
+        let mut accounts: Vec<_> = balances
+            .iter()
+            .map(|(account, _)| account.to_string())
+            .collect();
         accounts.sort_unstable();
         let mut total: Option<i128> = Some(0);
         let (mut missing, mut negative) = (Vec::new(), Vec::new());
@@ -72,11 +75,18 @@ impl Bank {
         let (first, of_first) = self.first.get_or_insert_with(|| (total, accounts.clone()));
         let expected = self.total.map_or(*first, i128::from);
         if accounts != *of_first {
-            let case = format!("line {line}: {}, at first {}", accounts.join(" "), of_first.join(" "));
+            let case = format!(
+                "line {line}: {}, at first {}",
+                accounts.join(" "),
+                of_first.join(" ")
+            );
             self.found("other-accounts", case);
         }
         if total != expected {
-            self.found("wrong-total", format!("line {line}: {total}, not {expected}"));
+            self.found(
+                "wrong-total",
+                format!("line {line}: {total}, not {expected}"),
+            );
         }
         Ok(())
     }
@@ -110,7 +120,11 @@ impl Invariant for Bank {
 
     fn outcome(&mut self) -> Outcome {
         let reads = told::count(self.reads, "read");
-        let classes: Vec<_> = self.wrong.iter().map(|(class, (count, _))| (*count, *class)).collect();
+        let classes: Vec<_> = self
+            .wrong
+            .iter()
+            .map(|(class, (count, _))| (*count, *class))
+            .collect();
         let (verdict, reason) = if !classes.is_empty() {
             let what = format!("{}, in {reads}", told::summary(&classes));
             (Verdict::Invalid, what)

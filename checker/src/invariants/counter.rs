@@ -108,15 +108,22 @@ impl Invariant for CounterBounds {
             0 => (Verdict::Valid, format!("{reads} within bounds")),
             bad => (Verdict::Invalid, format!("{bad} of {reads} out of bounds")),
         };
-        let cases = outside
-            .iter()
-            .map(|(read, low, high)| format!("line {}: read {}, and {low} to {high} is possible", read.line, read.seen));
+        let cases = outside.iter().map(|(read, low, high)| {
+            format!(
+                "line {}: read {}, and {low} to {high} is possible",
+                read.line, read.seen
+            )
+        });
         let finding = told::class("out-of-bounds", reason.clone(), outside.len(), cases);
         Outcome {
             verdict,
             reason,
             operations: self.operations,
-            findings: if outside.is_empty() { Vec::new() } else { vec![finding] },
+            findings: if outside.is_empty() {
+                Vec::new()
+            } else {
+                vec![finding]
+            },
             facts: json!({"reads": self.reads.len(), "out_of_bounds": outside.len()}),
             ..Outcome::default()
         }

@@ -52,7 +52,11 @@ impl Invariant for UnhandledErrors {
         let said = event.error.as_ref().map(Value::to_string);
         let said = said.unwrap_or_else(|| "no reason given".to_owned());
         let said: String = said.chars().take(200).collect();
-        let kind = if kind == EventKind::Fail { "fail" } else { "info" };
+        let kind = if kind == EventKind::Fail {
+            "fail"
+        } else {
+            "info"
+        };
         let what = format!("{} {kind}: {said}", call.event.f);
         self.unclassified.entry(what).or_insert((0, event.line)).0 += 1;
         Ok(())
@@ -66,14 +70,19 @@ impl Invariant for UnhandledErrors {
             (0, 0) => (Verdict::Unknown, "there are no operations".to_owned()),
             (0, _) => {
                 let errors = told::count(self.classified, "error");
-                (Verdict::Valid, format!("{errors}, all of kinds that clients know"))
+                (
+                    Verdict::Valid,
+                    format!("{errors}, all of kinds that clients know"),
+                )
             }
             _ => {
                 let errors = told::count(self.not_ok, "error");
                 (Verdict::Invalid, format!("{bad} unclassified, of {errors}"))
             }
         };
-        let cases = kinds.iter().map(|(what, (count, line))| format!("{count} times, first in line {line}: {what}"));
+        let cases = kinds
+            .iter()
+            .map(|(what, (count, line))| format!("{count} times, first in line {line}: {what}"));
         let finding = told::class("unclassified", reason.clone(), kinds.len(), cases);
         Outcome {
             verdict,

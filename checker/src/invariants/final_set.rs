@@ -108,11 +108,17 @@ impl Invariant for FinalSet {
         let mut findings = Vec::new();
         for (class, what, elements) in [
             ("lost", "acknowledged, and not in the last read", &lost),
-            ("unexpected", "in the last read, and added by nobody", &unexpected),
+            (
+                "unexpected",
+                "in the last read, and added by nobody",
+                &unexpected,
+            ),
         ] {
             if !elements.is_empty() {
                 let reason = format!("{} {what}", told::count(elements.len(), "element"));
-                let cases = elements.iter().map(|one| self.names.value(*one).to_string());
+                let cases = elements
+                    .iter()
+                    .map(|one| self.names.value(*one).to_string());
                 findings.push(told::class(class, reason, elements.len(), cases));
             }
         }

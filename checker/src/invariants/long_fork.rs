@@ -39,7 +39,10 @@ struct Read {
 
 impl Read {
     fn holds(&self, other: &Read) -> bool {
-        self.has.iter().zip(&other.has).all(|(mine, its)| *mine || !*its)
+        self.has
+            .iter()
+            .zip(&other.has)
+            .all(|(mine, its)| *mine || !*its)
     }
 
     fn count(&self) -> usize {
@@ -81,10 +84,16 @@ impl LongFork {
         if steps.windows(2).any(|pair| pair[0].1 == pair[1].1) {
             return wrong(answer, "a read of the same key twice");
         }
-        let has = steps.iter().map(|(.., value)| **value != Value::Nil).collect();
+        let has = steps
+            .iter()
+            .map(|(.., value)| **value != Value::Nil)
+            .collect();
         let keys = steps.into_iter().map(|(_, key, _)| key).collect();
         let line = answer.event.line;
-        self.groups.entry(keys).or_default().push(Read { line, has });
+        self.groups
+            .entry(keys)
+            .or_default()
+            .push(Read { line, has });
         Ok(())
     }
 }
@@ -140,7 +149,9 @@ impl Invariant for LongFork {
                 let only = |one: &Read, other: &Read| -> String {
                     let marks = one.has.iter().zip(&other.has).zip(keys);
                     let own = marks.filter(|((one, other), _)| **one && !**other);
-                    own.map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(" ")
+                    own.map(|(_, key)| key.as_str())
+                        .collect::<Vec<_>>()
+                        .join(" ")
                 };
                 cases.push(format!(
                     "line {} has {} and not {}, line {} the reverse",
@@ -156,12 +167,18 @@ impl Invariant for LongFork {
             let reason = format!("{} in {told_reads}", told::count(forks, "long fork"));
             (Verdict::Invalid, reason)
         } else if left_out > 0 {
-            let reason = format!("{} left out: keys have more than one value", told::count(left_out, "read"));
+            let reason = format!(
+                "{} left out: keys have more than one value",
+                told::count(left_out, "read")
+            );
             (Verdict::Unknown, reason)
         } else if reads == 0 {
             (Verdict::Unknown, "no read of several keys".to_owned())
         } else {
-            (Verdict::Valid, format!("{told_reads}, no two of which disagree about the order"))
+            (
+                Verdict::Valid,
+                format!("{told_reads}, no two of which disagree about the order"),
+            )
         };
         let finding = told::class("long-fork", reason.clone(), forks, cases);
         Outcome {

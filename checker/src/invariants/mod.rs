@@ -71,11 +71,6 @@ fn unknown<T>(moment: &Moment) -> Result<T, ImportError> {
 }
 
 fn wrong<T>(moment: &Moment, reason: &str) -> Result<T, ImportError> {
-    let Event {
-        line, f, value, ..
-    } = &moment.event;
+    let Event { line, f, value, .. } = &moment.event;
     Err(ImportError::new(*line, format!("{reason}: {f} {value}")))
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,20 +18,18 @@ impl Numbering {
         let next = self.values.len() as u32;
         let number = match value {
             Value::Int(integer) => *self.integers.entry(*integer).or_insert(next),
-            value => *self.others.entry_ref(value).or_insert(next),
+            value => match self.others.get(value) {
+                Some(&number) => number,
+                None => {
+                    self.others.insert(value.clone(), next);
+                    next
+                }
+            },
         };
         if number == next {
             self.values.push(value.clone());
         }
         number
-    }
-
-    /// The number of a value, if it has one.
-    pub fn find(&self, value: &Value) -> Option<u32> {
-        match value {
-            Value::Int(integer) => self.integers.get(integer).copied(),
-            value => self.others.get(value).copied(),
-        }
     }
 
     /// The value of a number that was given out.

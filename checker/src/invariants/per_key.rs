@@ -84,7 +84,8 @@ impl Invariant for PerKey {
             .take(MAX_FINDINGS)
             .map(|(key, o)| json!({"key": key.to_string(), "verdict": o.verdict, "reason": o.reason, "facts": o.facts}))
             .collect();
-        let facts = json!({"keys": keys, "invalid": invalid, "undecided": undecided, "by_key": by_key});
+        let facts =
+            json!({"keys": keys, "invalid": invalid, "undecided": undecided, "by_key": by_key});
         let mut outcome = Outcome {
             verdict: worst,
             reason,

@@ -1,6 +1,6 @@
 //! What invariants find, in words.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::catalogue::Finding;
 
@@ -39,11 +39,8 @@ pub(super) fn count(of: usize, what: &str) -> String {
 /// The classes that occur, with how often: `2 lost, 1 duplicated`; empty if none does.
 pub(super) fn summary(classes: &[(usize, &str)]) -> String {
     let occur = classes.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<_> = occur.map(|(count, name)| format!("{count} {name}")).collect();
+    let told: Vec<_> = occur
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
     told.join(", ")
-}
-
-/// A finding's class as a fact.
-pub(super) fn facts(pairs: &[(&str, usize)]) -> Value {
-    pairs.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect()
 }

@@ -133,7 +133,9 @@ impl Invariant for TotalQueue {
             (Verdict::Invalid, format!("{classes}, of {values}"))
         } else if missing > 0 {
             let open = self.open_dequeues + self.open_drains;
-            let reason = format!("{missing} not dequeued, which {open} dequeues without answer may have taken");
+            let reason = format!(
+                "{missing} not dequeued, which {open} dequeues without answer may have taken"
+            );
             (Verdict::Unknown, reason)
         } else if acknowledged == 0 {
             (Verdict::Unknown, "nothing was enqueued".to_owned())
@@ -143,8 +145,16 @@ impl Invariant for TotalQueue {
         let mut findings = Vec::new();
         for (class, what, values) in [
             ("lost", "enqueued and not dequeued", &mut lost),
-            ("unexpected", "dequeued that nobody had enqueued", &mut unexpected),
-            ("duplicated", "dequeued more often than enqueued", &mut duplicated),
+            (
+                "unexpected",
+                "dequeued that nobody had enqueued",
+                &mut unexpected,
+            ),
+            (
+                "duplicated",
+                "dequeued more often than enqueued",
+                &mut duplicated,
+            ),
         ] {
             values.sort_unstable();
             if !values.is_empty() {

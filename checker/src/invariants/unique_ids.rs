@@ -63,7 +63,11 @@ impl Invariant for UniqueIds {
             verdict,
             reason,
             operations: self.operations,
-            findings: if again.is_empty() { Vec::new() } else { vec![finding] },
+            findings: if again.is_empty() {
+                Vec::new()
+            } else {
+                vec![finding]
+            },
             facts: json!({
                 "attempts": self.operations,
                 "acknowledged": self.acknowledged,

@@ -85,9 +85,9 @@ pub(super) struct CheckArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// What the history must satisfy
-    #[arg(long, value_parser = PossibleValuesParser::new(catalogue::all().map(possible_model)))]
-    pub(super) model: Option<String>,
+    /// What the history must satisfy; several, separated by commas, are checked together
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(catalogue::all().map(possible_model)))]
+    pub(super) model: Vec<String>,
     #[command(flatten)]
     /// How to check against the model.
     pub(super) how: ModelArgs,
@@ -117,10 +117,22 @@ pub(super) struct ModelArgs {
     /// Anomaly that must not occur even if the model allows it, e.g. G2-item; can be repeated
     #[arg(long, requires = "model", value_name = "ANOMALY", value_parser = parse_anomaly)]
     pub(super) forbid: Vec<Anomaly>,
+    /// Values are `[key value]`: invariants are checked for each key
+    #[arg(long, requires = "model")]
+    pub(super) by_key: bool,
+    /// What the balances of a bank add up to (default: what they do in the first read)
+    #[arg(long, requires = "model", value_name = "AMOUNT", allow_hyphen_values = true)]
+    pub(super) total: Option<i64>,
+    /// Balances of a bank may be below zero
+    #[arg(long, requires = "model")]
+    pub(super) negative_balances: bool,
+    /// How many keys each read has when long forks are looked for
+    #[arg(long, requires = "model", value_name = "N")]
+    pub(super) group_size: Option<usize>,
     /// Memory for the history and the search, e.g. `512MiB`; past it the verdict is unknown
     #[arg(long, requires = "model", value_name = "SIZE", default_value = "2GiB", value_parser = parse_size)]
     pub(super) memory_limit: usize,
-    /// Time for the search, e.g. `30s`; past it the verdict is unknown
+    /// Time for the search, or the pass of invariants, e.g. `30s`; past it what holds so far is unknown
     #[arg(long, requires = "model", value_name = "DURATION")]
     pub(super) time_limit: Option<HumanDuration>,
     /// Threads that check keys side by side (default: as many as there are processors)

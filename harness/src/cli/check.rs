@@ -19,8 +19,8 @@ const JUDGED_AGAIN: &str = "Judged again: every key at every checkpoint from the
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let (dir, json) = (args.history.as_path(), args.json);
-    if let Some(model) = &args.model {
-        return check_model::check(dir, model, &args.how, json);
+    if !args.model.is_empty() {
+        return check_model::check(dir, &args.model, &args.how, json);
     }
     if dir.is_file() {
         let file = dir.display();

@@ -1,10 +1,14 @@
 //! `shakedown check FILE --model MODEL`: any history, ours or another tool's, against a model.
 
+use std::io::{IsTerminal, stderr};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
-use shakedown_checker::catalogue::{self, Options};
+use shakedown_checker::catalogue::{self, Invariants, Options};
 use shakedown_checker::import::Format;
+use shakedown_checker::invariants::Progress;
 use shakedown_checker::isolation::Inference;
 use shakedown_reports::outcome::{self, Checked};
 
@@ -14,12 +18,14 @@ use super::{Failure, say};
 
 pub(super) fn check(
     file: &Path,
-    model: &str,
+    names: &[String],
     how: &ModelArgs,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let found =
-        catalogue::find(model).ok_or_else(|| Failure::Usage(format!("no model {model}")))?;
+    let model = |name: &String| {
+        catalogue::find(name).ok_or_else(|| Failure::Usage(format!("no model {name}")))
+    };
+    let models = names.iter().map(model).collect::<Result<Vec<_>, _>>()?;
     let format = Format::ALL
         .into_iter()
         .find(|format| Some(format.name()) == how.format.as_deref());
@@ -39,14 +45,20 @@ pub(super) fn check(
             linearizable_keys: how.linearizable_keys,
         },
         forbidden: how.forbid.clone(),
+        invariants: Invariants {
+            by_key: how.by_key,
+            total: how.total,
+            negative_balances: how.negative_balances,
+            group_size: how.group_size,
+            progress: stderr().is_terminal().then_some(tell),
+        },
     };
-    let outcome = found
-        .check_file(file, format, &options)
-        .map_err(Failure::chain)?;
+    let outcome = catalogue::check_file(&models, file, format, &options).map_err(Failure::chain)?;
     let name = file.display().to_string();
+    let model = names.join(", ");
     let checked = Checked {
         file: &name,
-        model,
+        model: &model,
         outcome: &outcome,
     };
     if let Some(page) = &how.html {
@@ -61,4 +73,14 @@ pub(super) fn check(
     };
     say(&text)?;
     Ok(Exit::of_run(outcome.verdict, false))
+}
+
+/// Says every second how far a long pass has come.
+fn tell(progress: Progress) -> ControlFlow<()> {
+    static TOLD_S: AtomicU64 = AtomicU64::new(0);
+    let second = progress.elapsed.as_secs();
+    if TOLD_S.swap(second, Ordering::Relaxed) < second {
+        eprintln!("{} events after {second} s", progress.events);
+    }
+    ControlFlow::Continue(())
 }

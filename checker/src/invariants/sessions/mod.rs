@@ -71,7 +71,7 @@ fn set<'a>(
     call: &Moment,
     guarantee: Guarantee,
 ) -> &'a mut sets::Set {
-    let set = sets.entry_ref(&call.event.key);
+    let set = sets.entry(call.event.key.clone());
     set.or_insert_with(|| sets::Set::new(guarantee))
 }
 
@@ -134,7 +134,11 @@ impl Invariant for Session {
         match &mut self.on {
             On::Unknown => Ok(()),
             On::Sets(sets) => set(sets, call, self.guarantee).answered(call, answer),
-            On::Registers(_) if is_read(call) && answer.event.value == Value::Nil && !self.nil_is_absent => Ok(()),
+            On::Registers(_)
+                if is_read(call) && answer.event.value == Value::Nil && !self.nil_is_absent =>
+            {
+                Ok(())
+            }
             On::Registers(registers) => registers.answered(call, answer),
         }
     }
@@ -142,7 +146,9 @@ impl Invariant for Session {
     fn outcome(&mut self) -> Outcome {
         let seen = match &mut self.on {
             On::Unknown => Seen::default(),
-            On::Sets(sets) => sets.values_mut().fold(Seen::default(), |all, set| all.and(set.seen())),
+            On::Sets(sets) => sets
+                .values_mut()
+                .fold(Seen::default(), |all, set| all.and(set.seen())),
             On::Registers(registers) => registers.seen(),
         };
         let reads = told::count(seen.reads, "read");
@@ -151,12 +157,18 @@ impl Invariant for Session {
             let reason = format!("{} violated by {bad} of {reads}", self.guarantee.name());
             (Verdict::Invalid, reason)
         } else if seen.undecided > 0 {
-            let reason = format!("{} undecided: of registers with several writers, or values nobody wrote", told::count(seen.undecided, "read"));
+            let reason = format!(
+                "{} undecided: of registers with several writers, or values nobody wrote",
+                told::count(seen.undecided, "read")
+            );
             (Verdict::Unknown, reason)
         } else if seen.reads == 0 {
             (Verdict::Unknown, "nothing was read".to_owned())
         } else {
-            (Verdict::Valid, format!("{} in {reads}", self.guarantee.name()))
+            (
+                Verdict::Valid,
+                format!("{} in {reads}", self.guarantee.name()),
+            )
         };
         let finding = told::class(self.guarantee.name(), reason.clone(), bad, seen.cases);
         Outcome {

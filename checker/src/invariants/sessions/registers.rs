@@ -102,7 +102,11 @@ impl Registers {
         let (writer, value) = (register.writer, &answer.event.value);
         let initially = [0];
         let written = register.versions.get(value).map_or(&[][..], Vec::as_slice);
-        let nothing = if *value == Value::Nil { &initially[..] } else { &[] };
+        let nothing = if *value == Value::Nil {
+            &initially[..]
+        } else {
+            &[]
+        };
         if written.is_empty() && nothing.is_empty() {
             self.unwritten += 1;
             return;
@@ -121,11 +125,16 @@ impl Registers {
                 key => format!(" of {key}"),
             };
             let line = answer.event.line;
-            let case = format!("line {line}, process {process}: read {value}{key}, older than what {because}");
+            let case = format!(
+                "line {line}, process {process}: read {value}{key}, older than what {because}"
+            );
             self.cases.push((number, case));
             return;
         };
-        self.read.entry((process, number)).or_default().note(answer.at, version);
+        self.read
+            .entry((process, number))
+            .or_default()
+            .note(answer.at, version);
         // Where the value was written more than once, which write was seen is not known.
         if let (Some(writer), 1, Some(at)) = (writer, versions.count(), version.checked_sub(1)) {
             let called = register.calls[at as usize];
@@ -158,14 +167,18 @@ impl Registers {
             Guarantee::MonotonicWrites => {
                 let writer = writer?;
                 let version = register.acknowledged.before(observed_of(writer)?)?;
-                let because = format!("process {writer} had written before a write of its that the process had read");
+                let because = format!(
+                    "process {writer} had written before a write of its that the process had read"
+                );
                 Some((version, because))
             }
             Guarantee::WritesFollowReads => {
                 let observed = self.observed.get(&process)?;
                 let writers = observed.iter().filter_map(|(other, calls)| {
                     let version = read_before(*other, calls.before(called)?)?;
-                    let because = format!("process {other} had read before a write of its that the process had read");
+                    let because = format!(
+                        "process {other} had read before a write of its that the process had read"
+                    );
                     Some((version, because))
                 });
                 writers.max()

@@ -37,7 +37,8 @@ impl Log {
     /// The first that came before a moment and is not in the set.
     fn missing(&self, before: u32, set: &HashSet<u32>) -> Option<u32> {
         let came = self.items.iter().take_while(|(at, _)| *at < before);
-        came.map(|(_, element)| *element).find(|element| !set.contains(element))
+        came.map(|(_, element)| *element)
+            .find(|element| !set.contains(element))
     }
 }
 
@@ -73,7 +74,10 @@ impl Set {
         }
         if &*call.event.f == "add" {
             let element = self.names.number(&call.event.value);
-            self.written.entry(process).or_default().push(answer.at, element);
+            self.written
+                .entry(process)
+                .or_default()
+                .push(answer.at, element);
             return Ok(());
         }
         let Some(items) = answer.event.value.items() else {
@@ -84,7 +88,9 @@ impl Set {
         if let Some((element, because)) = self.missing(process, call.at, &set) {
             let element = self.names.value(element);
             let line = answer.event.line;
-            self.seen.cases.push(format!("line {line}, process {process}: {element} is missing: {because}"));
+            self.seen.cases.push(format!(
+                "line {line}, process {process}: {element} is missing: {because}"
+            ));
         }
         let log = self.read.entry(process).or_default();
         for element in set {

@@ -137,19 +137,59 @@ impl Invariant for SetFull {
                 (true, after) => format!(", seen for {:.3} ms", after as f64 / 1e6),
                 _ => String::new(),
             };
-            format!("{}: known at event {known}, absent from the read called at event {absent}{after}", name(*element))
+            format!(
+                "{}: known at event {known}, absent from the read called at event {absent}{after}",
+                name(*element)
+            )
         });
-        find("lost", "known to be in the set, and gone", fates.lost.len(), lost.collect());
-        let unexpected = fates.unexpected.iter().take(16).map(|element| name(*element));
-        find("unexpected", "read that nobody had added", fates.unexpected.len(), unexpected.collect());
-        let duplicated = copies.iter().take(16).map(|(element, copies)| format!("{}: {copies} times in one read", name(*element)));
-        find("duplicated", "more than once in one read", copies.len(), duplicated.collect());
-        fates.stale.sort_by_key(|(element, late_ns)| (std::cmp::Reverse(*late_ns), *element));
-        let stale = fates.stale.iter().take(16).map(|(element, late_ns)| match self.timed {
-            true => format!("{}: missing for {:.3} ms", name(*element), *late_ns as f64 / 1e6),
-            false => name(*element),
-        });
-        find("stale", "missing from a read called after they were known, and found later", fates.stale.len(), stale.collect());
+        find(
+            "lost",
+            "known to be in the set, and gone",
+            fates.lost.len(),
+            lost.collect(),
+        );
+        let unexpected = fates
+            .unexpected
+            .iter()
+            .take(16)
+            .map(|element| name(*element));
+        find(
+            "unexpected",
+            "read that nobody had added",
+            fates.unexpected.len(),
+            unexpected.collect(),
+        );
+        let duplicated = copies
+            .iter()
+            .take(16)
+            .map(|(element, copies)| format!("{}: {copies} times in one read", name(*element)));
+        find(
+            "duplicated",
+            "more than once in one read",
+            copies.len(),
+            duplicated.collect(),
+        );
+        fates
+            .stale
+            .sort_by_key(|(element, late_ns)| (std::cmp::Reverse(*late_ns), *element));
+        let stale = fates
+            .stale
+            .iter()
+            .take(16)
+            .map(|(element, late_ns)| match self.timed {
+                true => format!(
+                    "{}: missing for {:.3} ms",
+                    name(*element),
+                    *late_ns as f64 / 1e6
+                ),
+                false => name(*element),
+            });
+        find(
+            "stale",
+            "missing from a read called after they were known, and found later",
+            fates.stale.len(),
+            stale.collect(),
+        );
         let latency = |all: Vec<u64>| self.timed.then(|| Quantiles::of(all)).flatten();
         Outcome {
             verdict,

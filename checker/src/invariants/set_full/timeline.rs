@@ -180,12 +180,15 @@ impl Timeline {
 
     /// Elements of which one read had several copies, with the most it had.
     pub fn copies(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.copies.iter().map(|(&element, &copies)| (element, copies))
+        self.copies
+            .iter()
+            .map(|(&element, &copies)| (element, copies))
     }
 
     /// The event that showed first that the element is in the set: an `ok`, or a read's answer.
     pub fn known_at(&self, element: u32) -> Option<u32> {
-        self.known(&self.elements[element as usize]).map(|place| place.at)
+        self.known(&self.elements[element as usize])
+            .map(|place| place.at)
     }
 
     /// The event of the call of the last read that lacks the element.
@@ -316,5 +319,8 @@ fn later(reads: &[Read], one: u32, other: u32) -> u32 {
 }
 
 fn since(known: Place, until: Place) -> u64 {
-    until.time_ns.saturating_add(1).saturating_sub(known.time_ns)
+    until
+        .time_ns
+        .saturating_add(1)
+        .saturating_sub(known.time_ns)
 }
