@@ -60,8 +60,8 @@ pub fn run(
     let begun = Instant::now();
     let mut passed = Passed::default();
     let mut in_flight: HashMap<Token, Moment> = HashMap::new();
-    for (at, event) in (0..).zip(events) {
-        if at % STRIDE == 0
+    for (at, event) in (0_u32..).zip(events) {
+        if at.is_multiple_of(STRIDE)
             && let Some(why) = stop(at, begun, how)
         {
             passed.stopped = Some(why);

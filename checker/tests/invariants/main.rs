@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod fixtures;
+mod oracle_sets;
+mod oracle_small;
 mod planted;
+mod random;
 mod several;
 mod written;

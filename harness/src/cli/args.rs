@@ -121,7 +121,12 @@ pub(super) struct ModelArgs {
     #[arg(long, requires = "model")]
     pub(super) by_key: bool,
     /// What the balances of a bank add up to (default: what they do in the first read)
-    #[arg(long, requires = "model", value_name = "AMOUNT", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        requires = "model",
+        value_name = "AMOUNT",
+        allow_hyphen_values = true
+    )]
     pub(super) total: Option<i64>,
     /// Balances of a bank may be below zero
     #[arg(long, requires = "model")]

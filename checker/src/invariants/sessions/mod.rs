@@ -91,7 +91,7 @@ pub struct Session {
 
 #[derive(Debug)]
 enum On {
-    /// Nothing was called yet that shows.
+    /// Nothing showed it yet.
     Unknown,
     Sets(HashMap<Option<Value>, sets::Set>),
     Registers(Box<registers::Registers>),
@@ -131,6 +131,9 @@ impl Invariant for Session {
     }
 
     fn answered(&mut self, call: &Moment, answer: &Moment) -> Result<(), ImportError> {
+        if let (On::Unknown, Some(_)) = (&self.on, answer.event.value.items()) {
+            self.on = On::Sets(HashMap::new());
+        }
         match &mut self.on {
             On::Unknown => Ok(()),
             On::Sets(sets) => set(sets, call, self.guarantee).answered(call, answer),
