@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use shakedown_checker::import::edn::Reader;
 use shakedown_checker::import::{Source, Value, transactions};
 use shakedown_checker::isolation::{
-    Anomaly, Form, Model, Models, Options, Report, Verdict, WrittenTwice, check, violated_by,
+    Anomaly, Form, Model, Models, Options, Report, Verdict, Workload, WrittenTwice, check,
+    violated_by,
 };
 
 use crate::elle::{Expected, Verdict3, options};
@@ -26,9 +27,25 @@ fn folder(name: &str) -> Option<PathBuf> {
 }
 
 fn judge(text: &str, options: &Options) -> Result<Report, WrittenTwice> {
-    let workload = transactions::workload_of(text).unwrap_or_default();
+    judge_as(
+        transactions::workload_of(text).unwrap_or_default(),
+        text,
+        options,
+    )
+}
+
+fn judge_as(workload: Workload, text: &str, options: &Options) -> Result<Report, WrittenTwice> {
     let imported = transactions::read(text, workload, usize::MAX).expect("a history");
     check(&imported.history, workload, &imported.names, options)
+}
+
+/// What a case of Elle's unit tests was checked as.
+fn workload_of(case: &Value) -> Workload {
+    match case.get("checker").and_then(Value::name) {
+        Some("list-append") => Workload::ListAppend,
+        Some("rw-register") => Workload::RwRegister,
+        other => panic!("no such checker: {other:?}"),
+    }
 }
 
 fn values(text: &str) -> Vec<Value> {
@@ -73,7 +90,8 @@ fn every_unit_test_of_elle_has_its_verdict_and_anomalies() {
             continue;
         }
         let options = options(opts);
-        let report = judge(&history.to_string(), &options).expect("unique values");
+        let report =
+            judge_as(workload_of(&case), &history.to_string(), &options).expect("unique values");
         let expected = Expected::of(case.get("result").expect("a result"));
         let found = in_elles_terms(&report, &options);
         if found != expected {
@@ -124,7 +142,7 @@ fn read_uncommitted_is_violated_by_whatever_violates_elles_weakest_model() {
             continue;
         }
         let history = case.get("history").expect("a history").to_string();
-        let report = judge(&history, &options(opts)).expect("unique values");
+        let report = judge_as(workload_of(&case), &history, &options(opts)).expect("unique values");
         for model in not.items().expect("a set") {
             let name = model.name().expect("a name");
             let model = Model::named(name).unwrap_or_else(|| panic!("no model {name}"));
