@@ -53,13 +53,28 @@ fn values(text: &str) -> Vec<Value> {
     std::iter::from_fn(|| reader.value().expect("EDN")).collect()
 }
 
+/// Whether Elle looks for a class at all.
+fn known_to_elle(anomaly: &Anomaly) -> bool {
+    !matches!(anomaly, Anomaly::GarbageRead | Anomaly::View(..))
+}
+
+/// Cases in which more is found than Elle reports, which names one circle of those that share transactions.
+const BEYOND_ELLE: [(&str, &str); 2] = [
+    // The second transaction had ended when the third began, which still missed its append: a circle of one
+    // missed write and real time, beside Elle's of two missed writes.
+    ("1", "G-single-item-realtime"),
+    // T41 missed the append of 12 by T57, whose 22 precedes the 26 of T62, after which T41's 16 comes: the last
+    // two are dependencies of the circle of writes that Elle reports.
+    ("47", "G-single-item"),
+];
+
 /// What the report says in Elle's terms, without what Elle does not look for.
 fn in_elles_terms(report: &Report, options: &Options) -> Expected {
     let process = |anomaly: &Anomaly| anomaly.name().ends_with("-process");
     let realtime = options.form() == Form::Realtime;
     let reported = report.forbidden.iter().filter(|anomaly| {
         // Elle looks for the order of processes or for real time, not for both.
-        **anomaly != Anomaly::GarbageRead && !(realtime && process(anomaly))
+        known_to_elle(anomaly) && !(realtime && process(anomaly))
     });
     Expected {
         verdict: match report.verdict {
@@ -93,7 +108,12 @@ fn every_unit_test_of_elle_has_its_verdict_and_anomalies() {
         let report =
             judge_as(workload_of(&case), &history.to_string(), &options).expect("unique values");
         let expected = Expected::of(case.get("result").expect("a result"));
-        let found = in_elles_terms(&report, &options);
+        let mut found = in_elles_terms(&report, &options);
+        for (case, more) in BEYOND_ELLE {
+            if number.to_string() == case {
+                assert!(found.anomalies.remove(more), "{number}: no {more}");
+            }
+        }
         if found != expected {
             wrong.push(format!("{number}: {found:?}, not {expected:?}"));
         }
