@@ -12,6 +12,7 @@ use crate::agent::disk;
 use crate::agent::error::AgentError;
 use crate::agent::evidence::evidence;
 use crate::agent::inflict::time_to_effect;
+use crate::agent::layer;
 use crate::agent::ledger::UndoStep;
 use crate::agent::state_dir::StateLock;
 use crate::outcome::{NodeOutcome, Outcome};
@@ -24,12 +25,18 @@ const PROBE: &str = ".shakedown-probe";
 /// Files in one directory.
 const IN_ONE: u64 = 10_000;
 
-/// More would take minutes to make.
-const MOST: u64 = 2_000_000;
+/// More would take so long to make that the harness takes the agent for dead.
+const MOST: u64 = 100_000;
 
 /// What will undo it; an error if there is no such disk, or it is none to fill.
 pub(super) fn prepare(lock: &StateLock<'_>, dir: &str) -> Result<Vec<UndoStep>, AgentError> {
     let path = disk::own(lock, dir)?;
+    if layer::process(lock, &path)?.is_some() {
+        return Err(AgentError::Refused(format!(
+            "inodes_full: {} has a layer, through which files are made too slowly; name nodes of a role without `disk_layer`",
+            path.display()
+        )));
+    }
     let free = free_inodes(&path)?;
     if free > MOST {
         return Err(AgentError::Refused(format!(
