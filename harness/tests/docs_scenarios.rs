@@ -106,6 +106,7 @@ fn every_key_of_a_system_file_is_documented_and_no_other() {
         ("system", ""),
         ("service", "[[service]]"),
         ("event", "[[event]]"),
+        ("log", "[[log]]"),
         ("client", "[client]\nprotocol = 'documents-http'"),
         ("action", "[action.x]"),
         ("copy", "[action.x.copy]"),

@@ -11,6 +11,7 @@ mod faults;
 mod fleet;
 mod gauges;
 mod groups;
+mod logs;
 mod observed;
 mod operations;
 mod primary;

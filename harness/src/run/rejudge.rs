@@ -10,6 +10,7 @@ use shakedown_reports::{ReportError, results_file};
 
 use super::analyse::{AnalyseError, check_scenario_dir};
 use super::evaluate::{self, Record};
+use super::logs::logs;
 use super::observed::{Observed, ObservedError};
 use super::worst;
 use crate::plan::{Plan, PlanError};
@@ -97,6 +98,12 @@ fn judge(
             observed: &observed,
         },
     );
+    if let Some(system) = systems
+        .iter()
+        .find(|s| s.name == *scenario.system.get_ref())
+    {
+        results.checks.extend(logs(system, &dir.join("nodes")));
+    }
     let verdict = evaluate::verdict(&results.checks);
     results.verdict = match results.harness_error {
         Some(_) => verdict.max(Verdict::Unknown),

@@ -23,6 +23,7 @@ use super::evaluate::{self, Record};
 use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
 use super::gauges::Gauges;
+use super::logs::logs;
 use super::observed::Observed;
 use super::progress::{self, Progress};
 use super::recovery::{recover, write_pause};
@@ -284,7 +285,7 @@ impl ScenarioRun<'_> {
         if let Err(error) = observed.save(&self.dir) {
             errors.push(error.to_string());
         }
-        let checks = evaluate::evaluate(
+        let mut checks = evaluate::evaluate(
             self.scenario,
             &Record {
                 faults: &conducted.faults,
@@ -294,6 +295,7 @@ impl ScenarioRun<'_> {
                 observed: &observed,
             },
         );
+        checks.extend(logs(self.system, &self.dir.join("nodes")));
         let mut verdict = evaluate::verdict(&checks);
         if !errors.is_empty() {
             // A run the harness itself broke off proves nothing, but what it found stands.

@@ -50,6 +50,9 @@ pub struct System {
     /// How log lines become phases and marks.
     #[serde(default)]
     pub event: Vec<EventRule>,
+    /// What logs must never say, or must say.
+    #[serde(default)]
+    pub log: Vec<LogRule>,
     /// How clients speak to it.
     pub client: ClientSpec,
     /// What an operator can do.
@@ -172,6 +175,18 @@ pub struct EventRule {
     /// Regular expression with a group `name`. If a group `of` matches, too, the name is where that
     /// member (a shard, say) now stands.
     pub pattern: Spanned<String>,
+}
+
+/// What the log of a service must never say, or must say on every node. Either is looked for line by line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogRule {
+    /// The service.
+    pub service: String,
+    /// A regular expression that no line may match.
+    pub never: Option<Spanned<String>>,
+    /// A regular expression that some line must match.
+    pub always: Option<Spanned<String>>,
 }
 
 /// How a system tells which of its nodes is the primary (leader, owner).

@@ -25,6 +25,7 @@ impl System {
         }
         self.validate_actions()?;
         self.validate_primary()?;
+        self.validate_log_rules()?;
         for gauge in &self.gauge {
             let fits = match (&gauge.url, &gauge.command) {
                 (Some(_), None) => gauge.pointer.is_some(),
@@ -37,6 +38,34 @@ impl System {
             }
             if gauge.every.0.is_zero() {
                 return Err(Problem::at(&gauge.name, "expected an `every` above 0"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_log_rules(&self) -> Result<(), Problem> {
+        for rule in &self.log {
+            let ((Some(pattern), None) | (None, Some(pattern))) = (&rule.never, &rule.always)
+            else {
+                let span = rule.never.as_ref().map_or(0..0, toml::Spanned::span);
+                let message = format!(
+                    "log of `{}`: expected either `never` or `always`",
+                    rule.service
+                );
+                return Err(Problem { span, message });
+            };
+            if let Err(error) = Regex::new(pattern.get_ref()) {
+                let message = format!("expected a regular expression: {error}");
+                return Err(Problem::at(pattern, message));
+            }
+            if !self
+                .service
+                .iter()
+                .any(|s| *s.name.get_ref() == rule.service)
+            {
+                let names = list(self.service.iter().map(|s| s.name.get_ref()));
+                let message = format!("no service `{}`; expected one of {names}", rule.service);
+                return Err(Problem::at(pattern, message));
             }
         }
         Ok(())
