@@ -59,7 +59,7 @@ pub(crate) fn namespaces(cluster: &LocalCluster) -> BTreeSet<u64> {
 /// Everything on the machine that shows that this cluster is, or was, there.
 pub(crate) fn traces(info: &ClusterInfo, namespaces: &BTreeSet<u64>) -> Vec<String> {
     let mut found = processes_of(&info.name);
-    found.extend(processes_in(namespaces));
+    found.extend(processes_in(&not_reused(namespaces, &info.name)));
     let network = info.subnet.to_string().replace("0/24", "");
     for (what, arguments) in [
         ("link", ["-o", "link"].as_slice()),
@@ -104,20 +104,41 @@ pub(crate) fn processes_of(name: &str) -> Vec<String> {
     })
 }
 
+/// The kernel gives a namespace's number away again at once: without those that a node of another cluster has now.
+fn not_reused(namespaces: &BTreeSet<u64>, name: &str) -> BTreeSet<u64> {
+    let mut left = namespaces.clone();
+    each_process(|pid| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+        if line.contains("__node-init") && !line.contains(name) {
+            left.retain(|inode| !namespaces_of(pid).contains(inode));
+        }
+        None
+    });
+    left
+}
+
+fn namespaces_of(pid: u32) -> BTreeSet<u64> {
+    let entries = fs::read_dir(format!("/proc/{pid}/ns"))
+        .into_iter()
+        .flatten();
+    entries
+        .filter_map(|e| fs::metadata(e.ok()?.path()).ok().map(|m| m.ino()))
+        .collect()
+}
+
 fn processes_in(namespaces: &BTreeSet<u64>) -> Vec<String> {
     each_process(|pid| {
-        let entries = fs::read_dir(format!("/proc/{pid}/ns")).ok()?;
-        let inodes = entries.filter_map(|e| fs::metadata(e.ok()?.path()).ok().map(|m| m.ino()));
-        let shared: Vec<u64> = inodes.filter(|i| namespaces.contains(i)).collect();
+        let of_process = namespaces_of(pid);
+        let shared: Vec<&u64> = of_process.intersection(namespaces).collect();
         (!shared.is_empty()).then(|| format!("pid {pid} in namespaces {shared:?}"))
     })
 }
 
-fn each_process(describe: impl Fn(u32) -> Option<String>) -> Vec<String> {
+fn each_process(mut describe: impl FnMut(u32) -> Option<String>) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap();
     entries
         .filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok())
-        .filter_map(describe)
+        .filter_map(&mut describe)
         .map(|what| format!("process: {what}"))
         .collect()
 }
