@@ -188,10 +188,11 @@ fn flags(text: &str) -> Vec<String> {
 #[test]
 fn every_flag_that_the_docs_mention_exists() {
     let known = known_flags();
-    // Of cargo, and of timeout(1).
+    // Of cargo, of benchmarks, and of timeout(1).
     let others = [
         "--features",
         "--bench",
+        "--files",
         "--lib",
         "--foreground",
         "--run-ignored",
