@@ -5,7 +5,7 @@
 //! in which order keys changed; that shows which transaction must come before which; a cycle of such
 //! dependencies is an anomaly, and each class of cycles rules certain models out.
 //!
-//! Everything is linear in operations and elements read, but for what [`cycles`] states.
+//! Everything is linear in operations and elements read, but for what the module `cycles` states.
 
 mod anomaly;
 mod by_key;
