@@ -6,8 +6,9 @@ mod run;
 
 use std::fs;
 
-use local_nodes::cluster;
+use local_nodes::{cluster, remote};
 use run::{on_node, shakedown};
+use shakedown::control::Remote;
 
 #[test]
 fn a_node_that_is_the_machine_itself_is_refused_before_anything_is_done_to_it() {
@@ -19,20 +20,23 @@ fn a_node_that_is_the_machine_itself_is_refused_before_anything_is_done_to_it() 
         .collect();
     let key = fs::read_to_string(access.key.unwrap()).unwrap();
     let known = fs::read_to_string(access.known_hosts).unwrap();
+    // Where the programs were built may not be seen from a node.
+    let control = remote(&nodes, 0);
+    for program in ["shakedown", "shakedown-agent", "miroir"] {
+        let path = shakedown().with_file_name(program);
+        control
+            .upload_file(&path, &format!("/root/control/{program}"), 0o755)
+            .unwrap();
+    }
     // The first node becomes the control machine of a run on all four.
     let command = format!(
-        "umask 077; echo '{}' > key; echo '{}' > known; {} run cutover_chaos_with_anti_entropy \
+        "cd /root/control; umask 077; echo '{}' > key; echo '{}' > known; ./shakedown run cutover_chaos_with_anti_entropy \
          --nodes {} --user root --key key --known-hosts known --ssh-config none",
         key.trim_end(),
         known.trim_end(),
-        shakedown().display(),
         addresses.join(",")
     );
-    let ended = on_node(
-        &info.name,
-        "n1",
-        &format!("mkdir control && cd control; {command}"),
-    );
+    let ended = on_node(&info.name, "n1", &command);
     ended.expect(3);
     assert!(
         ended

@@ -75,6 +75,18 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
             ));
         }
     }
+    if let Some(died) = &record.observed.died {
+        checks.push(if died.is_empty() {
+            check(
+                "no service died unasked",
+                Verdict::Valid,
+                "all that should run do",
+            )
+        } else {
+            let detail = format!("gone: {}; see their logs", died.join(", "));
+            check("no service died unasked", Verdict::Invalid, detail)
+        });
+    }
     for pair in &scenario.expect.same {
         checks.push(same(pair.get_ref(), &record.observed.captures));
     }

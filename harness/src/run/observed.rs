@@ -19,6 +19,9 @@ pub(crate) struct Observed {
     pub(crate) unfinished: Vec<String>,
     /// Documents the system's records say were in danger; `None` if it keeps no such records.
     pub(crate) endangered: Option<u64>,
+    /// Services that were gone at the end though no fault was to leave them so; `None` in records of older versions.
+    #[serde(default)]
+    pub(crate) died: Option<Vec<String>>,
     /// Why the system did not come back after its faults; `None` if it did, or cannot tell.
     pub(crate) not_recovered: Option<String>,
 }

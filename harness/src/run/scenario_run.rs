@@ -59,6 +59,8 @@ struct Played {
     write_pause: Option<WritePause>,
     recovered: Result<(), String>,
     gauges: Vec<GaugeSeries>,
+    /// Services gone at the end, unasked.
+    died: Option<Vec<String>>,
 }
 
 impl ScenarioRun<'_> {
@@ -186,6 +188,7 @@ impl ScenarioRun<'_> {
         progress.phase("final read");
         let recovered = recover(&scene).await;
         tokio::time::sleep(scene.scenario.settle.0).await;
+        let died = scene.died_unasked().await;
         let write_pause = write_pause(&scene).await;
         match scene.checkpoint("final").await {
             Ok(taken) => conducted.checkpoints.push(taken),
@@ -202,6 +205,7 @@ impl ScenarioRun<'_> {
                 conducted,
                 write_pause,
                 recovered,
+                died: Some(died),
                 gauges,
             }),
             deployment,
@@ -242,6 +246,7 @@ impl ScenarioRun<'_> {
             conducted: Conducted::default(),
             write_pause: None,
             recovered: Err("the system was never started".to_owned()),
+            died: None,
             gauges: Vec::new(),
         });
         let taken = std::mem::take(&mut played.conducted.checkpoints);
@@ -280,6 +285,7 @@ impl ScenarioRun<'_> {
             marks: conducted.marks,
             unfinished: conducted.unfinished,
             endangered,
+            died: played.died,
             not_recovered: played.recovered.err(),
         };
         if let Err(error) = observed.save(&self.dir) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use shakedown_checker::UNTIL_KEY;
 use shakedown_checker::history::{Observation, ObservationWriter, Placement, Seen};
+use shakedown_nemesis::fault::Fault;
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::documents::final_read::{FinalReadConfig, FinalReader};
 use shakedown_workloads::documents::http::{HttpClients, HttpConfig, HttpConfigError};
@@ -141,6 +142,40 @@ impl Scene {
         self.nemesis
             .prepare(&self.fleet, item.name.get_ref(), fault)
             .await
+    }
+
+    /// Services that are gone though no fault was to leave them so, as `NODE/SERVICE`.
+    pub(crate) async fn died_unasked(&self) -> Vec<String> {
+        let nodes = &self.deployment.context().nodes;
+        let left_down: Vec<(Option<Vec<String>>, String)> = (self.scenario.fault.iter())
+            .filter_map(|item| {
+                item.kill
+                    .as_ref()
+                    .filter(|kill| !kill.restart)
+                    .map(|_| item)
+            })
+            .filter_map(|item| {
+                // Which node was the primary is not known any more: any may have been.
+                if item.names_primary() {
+                    let kill = item.kill.as_ref()?;
+                    return Some((None, kill.service.get_ref().clone()));
+                }
+                match resolve(item, nodes, self.deployment.root()) {
+                    Fault::Kill { nodes, service, .. } => Some((Some(nodes), service)),
+                    _ => None,
+                }
+            })
+            .collect();
+        let asked = |node: &String, service: &String| {
+            (left_down.iter()).any(|(nodes, killed)| {
+                killed == service && nodes.as_ref().is_none_or(|nodes| nodes.contains(node))
+            })
+        };
+        let dead = self.deployment.dead(&self.fleet).await;
+        dead.into_iter()
+            .filter(|(node, service)| !asked(node, service))
+            .map(|(node, service)| format!("{node}/{service}"))
+            .collect()
     }
 
     /// Reads the whole state, through the front door and from each store.

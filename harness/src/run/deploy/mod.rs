@@ -279,6 +279,23 @@ impl Deployment {
         stopped.into_iter().filter_map(Result::err).collect()
     }
 
+    /// The services that were started and whose process is gone, as node and service.
+    pub(crate) async fn dead(&self, fleet: &Fleet) -> Vec<(String, String)> {
+        let asked = self.placed.iter().map(|placed| async move {
+            let (node, service) = (&placed.node.name, placed.spec.name.get_ref());
+            let status = RequestBody::Status {
+                service: service.clone(),
+            };
+            match fleet.ask(node, status).await {
+                Ok(Reply::Service(ServiceState::Dead { .. })) => {
+                    Some((node.clone(), service.clone()))
+                }
+                _ => None,
+            }
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
     /// Removes disks and directories of the deployment from every node.
     pub(crate) async fn remove(&self, fleet: &Fleet) -> Result<(), DeployError> {
         let removed = fleet.nodes().iter().map(|node| async move {

@@ -111,6 +111,17 @@ fn an_incomplete_or_missing_final_read_makes_a_run_unknown() {
 }
 
 #[test]
+fn a_service_that_died_unasked_makes_a_run_invalid() {
+    let scenario = scenario("cutover_chaos_with_anti_entropy");
+    let mut run = good_run(&scenario);
+    run.observed.died = Some(Vec::new());
+    assert_eq!(judge(&scenario, run), Verdict::Valid);
+    let mut run = good_run(&scenario);
+    run.observed.died = Some(vec!["n2/node".to_owned()]);
+    assert_eq!(judge(&scenario, run), Verdict::Invalid);
+}
+
+#[test]
 fn any_bad_class_is_invalid_even_if_the_fault_did_not_happen() {
     let scenario = scenario(SAFE);
     let counts: [ClassCounts; 7] = [
