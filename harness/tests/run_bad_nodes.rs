@@ -3,28 +3,11 @@
 
 mod run;
 
-use run::{in_words, run, scenario, scenario_file, scratch};
+use run::{Ended, every_fault_counts};
 
-fn bad_nodes(more: &[&str]) -> run::Ended {
-    let dir = scratch();
+fn bad_nodes(more: &[&str]) -> Ended {
     let text = include_str!("run/bad_nodes.toml");
-    let file = scenario_file(&dir, "bad_nodes.toml", text);
-    let out = dir.path().join("runs").display().to_string();
-    let mut arguments = vec!["run", &file, "--seed", "7", "--out", &out];
-    arguments.extend(more);
-    let ended = run(&arguments);
-    // The results are read before the directory goes.
-    let results = ended.results();
-    let found = scenario(&results, "bad_nodes");
-    let words = in_words(found);
-    let outcomes: Vec<&str> = found.faults.iter().map(|f| f.outcome.as_str()).collect();
-    let wanted = if more.contains(&"--noop-faults") {
-        "skipped"
-    } else {
-        "installed"
-    };
-    assert_eq!(outcomes, [wanted; 10], "{words}{:#?}", found.faults);
-    ended
+    every_fault_counts("bad_nodes", text, 10, more)
 }
 
 #[test]

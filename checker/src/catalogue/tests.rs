@@ -1,3 +1,5 @@
+//! Models by name, as the command line asks for them.
+
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 use super::*;

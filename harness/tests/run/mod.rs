@@ -256,6 +256,28 @@ pub(crate) fn in_words(scenario: &ScenarioResults) -> String {
     text
 }
 
+/// Runs a scenario whose faults, so many, must all happen; with `--noop-faults` among `more`, none may.
+pub(crate) fn every_fault_counts(name: &str, text: &str, faults: usize, more: &[&str]) -> Ended {
+    let dir = scratch();
+    let file = scenario_file(&dir, &format!("{name}.toml"), text);
+    let out = dir.path().join("runs").display().to_string();
+    let mut arguments = vec!["run", &file, "--seed", "7", "--out", &out];
+    arguments.extend(more);
+    let ended = run(&arguments);
+    // The results are read before the directory goes.
+    let results = ended.results();
+    let found = scenario(&results, name);
+    let words = in_words(found);
+    let outcomes: Vec<&str> = found.faults.iter().map(|f| f.outcome.as_str()).collect();
+    let wanted = if more.contains(&"--noop-faults") {
+        "skipped"
+    } else {
+        "installed"
+    };
+    assert_eq!(outcomes, vec![wanted; faults], "{words}{:#?}", found.faults);
+    ended
+}
+
 /// A command on a node of a running cluster, through `shakedown cluster ssh`.
 pub(crate) fn on_node(cluster: &str, node: &str, command: &str) -> Ended {
     run(&["cluster", "ssh", node, "--cluster", cluster, command])

@@ -263,10 +263,7 @@ impl Deployment {
     pub(crate) async fn stop(&self, fleet: &Fleet) -> Vec<FleetError> {
         let stopped = self.placed.iter().map(|placed| async move {
             let (node, service) = (&placed.node.name, placed.spec.name.get_ref());
-            let status = RequestBody::Status {
-                service: service.clone(),
-            };
-            if let Reply::Service(ServiceState::Unknown) = fleet.ask(node, status).await? {
+            if let Reply::Service(ServiceState::Unknown) = status(fleet, placed).await? {
                 return Ok(());
             }
             let stop = RequestBody::Stop {
@@ -282,13 +279,9 @@ impl Deployment {
     /// The services that were started and whose process is gone, as node and service.
     pub(crate) async fn dead(&self, fleet: &Fleet) -> Vec<(String, String)> {
         let asked = self.placed.iter().map(|placed| async move {
-            let (node, service) = (&placed.node.name, placed.spec.name.get_ref());
-            let status = RequestBody::Status {
-                service: service.clone(),
-            };
-            match fleet.ask(node, status).await {
+            match status(fleet, placed).await {
                 Ok(Reply::Service(ServiceState::Dead { .. })) => {
-                    Some((node.clone(), service.clone()))
+                    Some((placed.node.name.clone(), placed.spec.name.get_ref().clone()))
                 }
                 _ => None,
             }
@@ -310,4 +303,12 @@ impl Deployment {
         });
         join_all(removed).await.into_iter().collect()
     }
+}
+
+/// What the agent says of a service on its node.
+async fn status(fleet: &Fleet, placed: &Placed) -> Result<Reply, FleetError> {
+    let service = placed.spec.name.get_ref().clone();
+    fleet
+        .ask(&placed.node.name, RequestBody::Status { service })
+        .await
 }
