@@ -14,6 +14,7 @@ pub mod documents;
 pub mod duration;
 pub mod load;
 pub mod noop;
+pub mod objects;
 pub mod operation;
 pub mod recorder;
 pub mod sink;
