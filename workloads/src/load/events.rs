@@ -1,4 +1,5 @@
 //! From operations to the rows of the history: one operation per document, also for batches.
+//! The run loop adds the times.
 
 use std::borrow::Cow;
 
@@ -28,24 +29,12 @@ pub(super) fn operations(operation: &Operation) -> u64 {
 
 impl<'a> Request<'a> {
     /// Its invocations.
-    pub(super) fn invocations(
-        self,
-        time_ns: u64,
-        intended_ns: Option<u64>,
-    ) -> impl Iterator<Item = Event> + 'a {
-        self.rows(EventKind::Invoke, time_ns, None)
-            .map(move |event| Event {
-                intended_ns,
-                ..event
-            })
+    pub(super) fn invocations(self) -> impl Iterator<Item = Event> + 'a {
+        self.rows(EventKind::Invoke, None)
     }
 
     /// Its completions.
-    pub(super) fn completions(
-        self,
-        time_ns: u64,
-        completion: Completion,
-    ) -> impl Iterator<Item = Event> + 'a {
+    pub(super) fn completions(self, completion: Completion) -> impl Iterator<Item = Event> + 'a {
         let (kind, seen, detail) = match completion {
             Completion::Done { seen } => (EventKind::Ok, seen, None),
             Completion::Corrupt { detail } => {
@@ -55,18 +44,13 @@ impl<'a> Request<'a> {
             Completion::Indeterminate { error } => (EventKind::Info, None, Some(error)),
         };
         let detail: Option<Box<str>> = detail.map(String::into_boxed_str);
-        self.rows(kind, time_ns, seen).map(move |event| Event {
+        self.rows(kind, seen).map(move |event| Event {
             detail: detail.clone(),
             ..event
         })
     }
 
-    fn rows(
-        self,
-        kind: EventKind,
-        time_ns: u64,
-        seen: Option<i64>,
-    ) -> impl Iterator<Item = Event> + 'a {
+    fn rows(self, kind: EventKind, seen: Option<i64>) -> impl Iterator<Item = Event> + 'a {
         let (f, writes, read) = match self.operation {
             Operation::Put(writes) => ("put", writes.as_slice(), None),
             Operation::Delete(writes) => ("delete", writes.as_slice(), None),
@@ -82,7 +66,7 @@ impl<'a> Request<'a> {
                 process: self.process,
                 kind,
                 f: Cow::Borrowed(f),
-                time_ns,
+                time_ns: 0,
                 intended_ns: None,
                 key: Some(key),
                 value,
@@ -105,7 +89,7 @@ mod tests {
             first_op: 10,
             process: Process(3),
         };
-        let invoked: Vec<Event> = request.invocations(5, Some(4)).collect();
+        let invoked: Vec<Event> = request.invocations().collect();
         assert_eq!(
             invoked
                 .iter()
@@ -113,10 +97,9 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(10, Some(4), Some(1)), (11, Some(9), Some(2))]
         );
-        assert!(invoked.iter().all(|e| e.intended_ns == Some(4)));
         let error = "http 503".to_owned();
         let completed: Vec<Event> = request
-            .completions(7, Completion::Indeterminate { error })
+            .completions(Completion::Indeterminate { error })
             .collect();
         assert_eq!(completed.len(), 2);
         assert!(completed.iter().all(|e| e.kind == EventKind::Info
@@ -134,7 +117,7 @@ mod tests {
         };
         let detail = "sum differs".to_owned();
         let rows: Vec<Event> = request
-            .completions(1, Completion::Corrupt { detail })
+            .completions(Completion::Corrupt { detail })
             .collect();
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].kind, rows[0].value), (EventKind::Ok, None));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::documents::Mix;
 use crate::duration::HumanDuration;
+use crate::load::pace::Pace;
 
 /// One load stage.
 ///
@@ -64,13 +65,14 @@ impl Default for LoadSpec {
 }
 
 impl LoadSpec {
-    /// How many of `count` operations fall to process `index`: they differ by at most one.
-    pub(crate) fn quota(&self, index: u32) -> u64 {
-        let Some(count) = self.count else {
-            return u64::MAX;
-        };
-        let processes = u64::from(self.processes.get());
-        count.get() / processes + u64::from(u64::from(index) < count.get() % processes)
+    /// The part of it that the run loop needs.
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            processes: self.processes,
+            rate: self.rate,
+            count: self.count,
+            duration: self.duration,
+        }
     }
 }
 
@@ -108,16 +110,5 @@ mod tests {
             let error = toml::from_str::<LoadSpec>(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-    }
-
-    #[test]
-    fn quotas_add_up_to_the_count() {
-        let spec = LoadSpec {
-            processes: NonZeroU32::new(7).unwrap(),
-            count: NonZeroU64::new(100),
-            ..LoadSpec::default()
-        };
-        let quotas: Vec<u64> = (0..7).map(|index| spec.quota(index)).collect();
-        assert_eq!(quotas, [15, 15, 14, 14, 14, 14, 14]);
     }
 }

@@ -64,6 +64,9 @@ pub enum Answer {
     Ok(Value),
     /// One of the client's declared errors, with what the database said.
     Error(KnownError, String),
+    /// The client cannot keep to its rules, and this is why: a program that broke the protocol, say. The operation is
+    /// indeterminate, and the run ends with an error.
+    Defect(String),
 }
 
 /// A protocol client; one per process, never shared. It never repeats an operation by itself.
