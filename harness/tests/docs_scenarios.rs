@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use shakedown::scenario::{Catalogue, Scenario};
 use shakedown::system::System;
+use shakedown_workloads::documents::Mix;
 
 use docs::{documented_keys, fenced, pages, read};
 
@@ -67,7 +68,6 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
         ("claim", "[claim]".to_owned()),
         ("role", "[[roles]]".to_owned()),
         ("load", "[[load]]".to_owned()),
-        ("mix", "[[load]]\n[load.mix]".to_owned()),
         ("fault", "[[fault]]".to_owned()),
         ("partition", format!("{fault}[fault.partition]")),
         ("split", format!("{fault}[fault.split]")),
@@ -98,6 +98,7 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
     ] {
         assert_documented::<Scenario>("docs/writing_a_scenario.md", section, &place);
     }
+    assert_documented::<Mix>("docs/writing_a_scenario.md", "mix", "");
 }
 
 #[test]
@@ -108,6 +109,13 @@ fn every_key_of_a_system_file_is_documented_and_no_other() {
         ("event", "[[event]]"),
         ("log", "[[log]]"),
         ("client", "[client]\nprotocol = 'documents-http'"),
+        ("client_etcd", "[client]\nprotocol = 'etcd'"),
+        ("client_redis", "[client]\nprotocol = 'redis'"),
+        (
+            "client_sentinel",
+            "[client]\nprotocol = 'redis'\n[client.sentinel]",
+        ),
+        ("client_exec", "[client]\nprotocol = 'exec'"),
         ("action", "[action.x]"),
         ("copy", "[action.x.copy]"),
         ("command", "[healthy]"),

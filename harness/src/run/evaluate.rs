@@ -114,7 +114,7 @@ fn of_checkpoint(
         .checkpoint
         .iter()
         .find(|c| *c.name.get_ref() == checkpoint.name);
-    let (loss, allow) = item.map_or((scenario.expect.loss, &scenario.expect.allow), |item| {
+    let (loss, allow) = item.map_or((scenario.expect.loss(), &scenario.expect.allow), |item| {
         (item.loss, &item.allow)
     });
     let mut checks = vec![judge_loss(&checkpoint.name, &checkpoint.loss, loss, allow)];

@@ -2,6 +2,7 @@
 
 mod act;
 mod analyse;
+mod clients;
 mod command;
 mod conduct;
 mod deploy;

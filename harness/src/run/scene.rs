@@ -1,32 +1,22 @@
 //! Everything the items of a running scenario need, and how each kind of item is carried out.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shakedown_checker::UNTIL_KEY;
-use shakedown_checker::history::{Observation, ObservationWriter, Placement, Seen};
 use shakedown_nemesis::fault::Fault;
 use shakedown_workloads::clock::RunClock;
-use shakedown_workloads::documents::final_read::{FinalReadConfig, FinalReader};
-use shakedown_workloads::documents::http::{HttpClients, HttpConfig, HttpConfigError};
-use shakedown_workloads::documents::{Documents, KeySpace, PayloadRange};
-use shakedown_workloads::duration::HumanDuration;
-use shakedown_workloads::load::{LoadError, StageSummary, drive};
+use shakedown_workloads::load::{LoadError, StageSummary};
 use shakedown_workloads::sink::EventSink;
 use shakedown_workloads::stop::StopSignal;
-use tokio::net::TcpStream;
 
+use super::clients::{Clients, ClientsError};
 use super::deploy::Deployment;
 use super::faults::{Nemesis, PreparedFault};
 use super::fleet::{Fleet, FleetError};
 use super::primary::with_primary;
 use super::resolve::resolve;
-use crate::scenario::{Names, Scenario};
-use crate::system::{ClientSpec, NodeRef, System};
-
-/// A connection that takes longer is given up: the operation then certainly failed.
-const CONNECT_TIMEOUT: HumanDuration = HumanDuration::from_secs(2);
+use crate::scenario::Scenario;
+use crate::system::System;
 
 /// A scenario on its nodes.
 pub(crate) struct Scene {
@@ -37,9 +27,7 @@ pub(crate) struct Scene {
     pub(crate) nemesis: Nemesis,
     pub(crate) clock: RunClock,
     pub(crate) sink: EventSink,
-    keys: KeySpace,
-    clients: HttpClients,
-    reader: FinalReader,
+    clients: Clients,
     /// The scenario's directory in the run directory.
     pub(crate) dir: PathBuf,
 }
@@ -71,38 +59,11 @@ impl Scene {
     ///
     /// # Errors
     /// If the system file's client section cannot be used.
-    pub(crate) fn new(parts: SceneParts) -> Result<Self, HttpConfigError> {
-        let ClientSpec::DocumentsHttp {
-            role,
-            port,
-            index,
-            timeout,
-            outcome_header,
-            ..
-        } = &parts.system.client;
-        let documents = Documents::new(parts.seed, PayloadRange::default());
-        let config = HttpConfig {
-            urls: base_urls(&parts.deployment.context().nodes, role, *port),
-            index: index.clone(),
-            timeout: *timeout,
-            connect_timeout: CONNECT_TIMEOUT,
-            outcome_header: outcome_header.clone(),
-            headers: BTreeMap::new(),
-            bearer: None,
-        };
-        let read = FinalReadConfig {
-            index: index.clone(),
-            ..FinalReadConfig::default()
-        };
-        let stages = parts
-            .scenario
-            .load
-            .iter()
-            .map(|load| (load.keys.as_str(), load.processes));
+    pub(crate) fn new(parts: SceneParts) -> Result<Self, ClientsError> {
+        let nodes = &parts.deployment.context().nodes;
+        let clients = Clients::new(&parts.system, &parts.scenario, nodes, parts.seed)?;
         Ok(Scene {
-            keys: KeySpace::new(parts.seed, stages),
-            clients: HttpClients::new(&config, documents)?,
-            reader: FinalReader::new(&read, documents)?,
+            clients,
             scenario: parts.scenario,
             system: parts.system,
             fleet: parts.fleet,
@@ -120,16 +81,10 @@ impl Scene {
         load: usize,
         stop: &StopSignal,
     ) -> Result<StageSummary, LoadError> {
-        let spec = self.scenario.load[load].spec();
-        drive(
-            &spec,
-            &self.keys,
-            |process| self.clients.client(process),
-            self.clock,
-            &self.sink,
-            stop,
-        )
-        .await
+        let load = &self.scenario.load[load];
+        (self.clients)
+            .drive(load, self.clock, &self.sink, stop)
+            .await
     }
 
     /// Works out a fault on this cluster and has the agents prepare it.
@@ -178,103 +133,14 @@ impl Scene {
             .collect()
     }
 
-    /// Reads the whole state, through the front door and from each store.
+    /// Reads the whole state.
     ///
     /// # Errors
-    /// If the observations cannot be written; what goes wrong with the system is among them.
+    /// As [`Clients::checkpoint`].
     pub(crate) async fn checkpoint(&self, name: &str) -> Result<CheckpointTaken, String> {
-        let dir = self.dir.join("observations");
-        let path = dir.join(format!("{name}.arrows"));
-        let failed = |error: &dyn std::fmt::Display| format!("checkpoint `{name}`: {error}");
-        std::fs::create_dir_all(&dir).map_err(|e| failed(&e))?;
-        let time_ns = self.clock.now_ns();
-        let ClientSpec::DocumentsHttp {
-            role,
-            port,
-            stores,
-            store_port,
-            placement_path,
-            ..
-        } = &self.system.client;
         let nodes = &self.deployment.context().nodes;
-        let store_nodes: Vec<&NodeRef> = stores
-            .iter()
-            .flat_map(|role| nodes.get(role).into_iter().flatten())
-            .collect();
-        let mut sources = vec![role.0.join(", ")];
-        sources.extend(store_nodes.iter().map(|node| node.name.clone()));
-        let metadata = BTreeMap::from([
-            ("checkpoint".to_owned(), name.to_owned()),
-            (UNTIL_KEY.to_owned(), time_ns.to_string()),
-        ]);
-        let mut writer =
-            ObservationWriter::create(&path, &sources, &metadata).map_err(|e| failed(&e))?;
-        let front = open_front(&base_urls(nodes, role, *port))
+        (self.clients)
+            .checkpoint(name, nodes, self.clock, &self.dir)
             .await
-            .ok_or_else(|| failed(&"no front door"))?;
-        self.reader
-            .routed(0, &front, &self.keys.keys(), |row| writer.append(&row))
-            .await
-            .map_err(|e| failed(&e))?;
-        let placement = match placement_path {
-            Some(path) => self
-                .reader
-                .placement(&format!("{front}{path}"))
-                .await
-                .map(Some),
-            None => Ok(None),
-        };
-        for (source, node) in (1u16..).zip(&store_nodes) {
-            let address = format!("{}:{store_port}", node.address);
-            let placement = match &placement {
-                Ok(placement) => placement,
-                Err(error) => {
-                    let seen = Seen::Failed {
-                        error: error.to_string(),
-                    };
-                    let row = Observation {
-                        source,
-                        placement: Placement::Owner,
-                        seen,
-                    };
-                    writer.append(&row).map_err(|e| failed(&e))?;
-                    continue;
-                }
-            };
-            let its = placement.as_ref().map(|table| table.for_node(&address));
-            self.reader
-                .direct(source, &format!("http://{address}"), its.as_ref(), |row| {
-                    writer.append(&row)
-                })
-                .await
-                .map_err(|e| failed(&e))?;
-        }
-        writer.finish().map_err(|e| failed(&e))?;
-        Ok(CheckpointTaken {
-            name: name.to_owned(),
-            time_ns,
-            observations: path,
-        })
     }
-}
-
-fn base_urls(nodes: &BTreeMap<String, Vec<NodeRef>>, roles: &Names, port: u16) -> Vec<String> {
-    roles
-        .0
-        .iter()
-        .flat_map(|role| nodes.get(role).into_iter().flatten())
-        .map(|node| format!("http://{}:{port}", node.address))
-        .collect()
-}
-
-/// The first front node that takes connections, or the first of all, so that what is wrong shows in the read.
-async fn open_front(urls: &[String]) -> Option<String> {
-    for url in urls {
-        let address = url.trim_start_matches("http://").to_owned();
-        let connected = TcpStream::connect(address);
-        if let Ok(Ok(_)) = tokio::time::timeout(CONNECT_TIMEOUT.0, connected).await {
-            return Some(url.clone());
-        }
-    }
-    urls.first().cloned()
 }

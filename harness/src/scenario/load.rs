@@ -1,5 +1,6 @@
 //! Load stages of a scenario.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::Deserialize;
@@ -9,6 +10,9 @@ use shakedown_workloads::load::LoadSpec;
 use toml::Spanned;
 
 use super::Trigger;
+
+/// Weights of what is asked, by its name.
+pub type Weights = BTreeMap<String, u16>;
 
 /// A load stage.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,7 +24,7 @@ pub struct LoadItem {
     pub when: Spanned<Trigger>,
     /// When it ends, if not by `count` or `for`.
     pub until: Option<Spanned<Trigger>>,
-    /// Ends after this many operations: documents written plus reads.
+    /// Ends after this many operations: of documents, those written plus reads.
     pub count: Option<NonZeroU64>,
     /// Ends after this long.
     #[serde(rename = "for")]
@@ -31,13 +35,11 @@ pub struct LoadItem {
     #[serde(default = "eight")]
     pub processes: NonZeroU32,
     /// Weights of the operations.
-    pub mix: Mix,
-    /// Documents per write request.
-    #[serde(default = "one")]
-    pub batch: NonZeroU32,
+    pub mix: Option<Spanned<Weights>>,
+    /// Documents per write request; one without it.
+    pub batch: Option<Spanned<NonZeroU32>>,
     /// The group of keys it works on; stages that may overlap in time need different ones.
-    #[serde(default = "main_keys")]
-    pub keys: String,
+    pub keys: Option<Spanned<String>>,
     /// `--time` sets its length.
     #[serde(default)]
     pub soak: bool,
@@ -47,25 +49,37 @@ fn eight() -> NonZeroU32 {
     NonZeroU32::new(8).expect("8 is not 0")
 }
 
-fn one() -> NonZeroU32 {
-    NonZeroU32::MIN
-}
-
-fn main_keys() -> String {
-    "main".to_owned()
-}
-
 impl LoadItem {
-    /// What the load driver is told.
-    pub fn spec(&self) -> LoadSpec {
+    /// The group of keys of documents it works on.
+    pub fn key_group(&self) -> &str {
+        self.keys.as_ref().map_or("main", |keys| keys.get_ref())
+    }
+
+    /// The weights of requests for documents; an error in words if there are none, or of something else.
+    pub(crate) fn documents_mix(&self) -> Result<Mix, String> {
+        let weights = self.mix.as_ref().ok_or("expected a `mix`")?;
+        let entries = weights.get_ref().iter();
+        let table: toml::Table = entries
+            .map(|(kind, weight)| (kind.clone(), i64::from(*weight).into()))
+            .collect();
+        Mix::deserialize(table).map_err(|error| error.message().trim().to_owned())
+    }
+
+    /// What the load driver of documents is told.
+    pub fn documents(&self) -> LoadSpec {
         LoadSpec {
             processes: self.processes,
             rate: self.rate,
             count: self.count,
             duration: self.duration,
-            mix: self.mix,
-            batch: self.batch,
-            keys: self.keys.clone(),
+            mix: self
+                .documents_mix()
+                .expect("validation saw to it that these are weights of requests for documents"),
+            batch: self
+                .batch
+                .as_ref()
+                .map_or(NonZeroU32::MIN, |b| *b.get_ref()),
+            keys: self.key_group().to_owned(),
         }
     }
 }

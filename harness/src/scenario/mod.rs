@@ -4,6 +4,7 @@
 //! soon as their trigger fires, concurrently with whatever else runs. See `docs/writing_a_scenario.md`.
 
 mod catalogue;
+mod expect;
 mod fault;
 mod load;
 mod local_fault;
@@ -24,12 +25,13 @@ use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
 pub use catalogue::Catalogue;
+pub use expect::{Expect, Expectation, Loss};
 pub(crate) use fault::PRIMARY;
 pub use fault::{
     ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, InStorm, KillFault,
     PartitionFault, PauseFault, PowerLossFault, ResetFault,
 };
-pub use load::LoadItem;
+pub use load::{LoadItem, Weights};
 pub use local_fault::{
     CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, LocalParameters,
     MemoryFault, PauseBy,
@@ -175,48 +177,6 @@ pub struct CheckpointItem {
     pub allow: Vec<KeyClass>,
 }
 
-/// How much loss is expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// Every key is in a permitted state.
-    None,
-    /// Acknowledged writes are lost, it is shown how many, and each is accounted for by the system's own
-    /// records: none lost without explanation, none with one found alive.
-    Some,
-}
-
-/// What must hold at the end.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// Loss at the final read.
-    pub loss: Loss,
-    /// Classes that are no fault at the end.
-    #[serde(default)]
-    pub allow: Vec<KeyClass>,
-    /// Acknowledged writes below which the run proves nothing.
-    pub writes_at_least: u64,
-    /// Phases that must have been entered.
-    #[serde(default)]
-    pub phases: Vec<String>,
-    /// Marks of the system that must have appeared, by lane.
-    #[serde(default)]
-    pub marks: BTreeMap<String, Vec<String>>,
-    /// Pairs of captured outputs that must be equal.
-    #[serde(default)]
-    pub same: Vec<Spanned<[String; 2]>>,
-    /// Documents that the system's own records say would be lost without its safety net: at least this
-    /// many, else the faults did not bite.
-    #[serde(default)]
-    pub endangered_at_least: u64,
-    /// Memory of each service, last quarter of the run against the second: it may have grown by at most so much.
-    pub memory_growth_percent_at_most: Option<f64>,
-    /// Gauges that must have reached a value, else the run did not put to the test what they stand for.
-    #[serde(default)]
-    pub gauges_at_least: BTreeMap<String, f64>,
-}
-
 impl Scenario {
     /// The checkpoints, `final` included, at which loss is expected.
     pub fn loss_expected(&self) -> BTreeSet<String> {
@@ -224,7 +184,7 @@ impl Scenario {
             .checkpoint
             .iter()
             .map(|c| (c.name.get_ref().as_str(), c.loss));
-        let all = earlier.chain([("final", self.expect.loss)]);
+        let all = earlier.chain([("final", self.expect.loss())]);
         all.filter(|(_, loss)| *loss == Loss::Some)
             .map(|(name, _)| name.to_owned())
             .collect()

@@ -4,6 +4,7 @@
 //! See `docs/adding_a_system.md`.
 
 mod action;
+mod client;
 mod template;
 mod torture;
 mod validate;
@@ -16,9 +17,10 @@ use shakedown_reports::results::{Audience, Recommendation, SystemNotes};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use crate::scenario::{Names, ScenarioError, toml_at};
+use crate::scenario::{ScenarioError, toml_at};
 
 pub use action::{ActionSpec, CommandSpec, CopySpec, Deed, GaugeSpec};
+pub use client::{ClientSpec, DocumentsHttpSpec, EtcdSpec, ExecSpec, RedisSpec, SentinelSpec};
 pub use template::{NodeRef, TemplateContext, TemplateError};
 pub use torture::{Torture, TortureError, TortureSpec};
 
@@ -236,31 +238,6 @@ pub struct GroupsSpec {
     /// Program and arguments; `bin.NAME` is the local program. Reads an id a line from standard input, and prints
     /// a line `{"id": DOCUMENT, "group": GROUP}` for each.
     pub argv: Vec<String>,
-}
-
-/// How clients speak to the system.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "protocol", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ClientSpec {
-    /// JSON documents over HTTP, as in Meilisearch.
-    DocumentsHttp {
-        /// Roles of the nodes clients speak to; a process goes on with the next when one does not answer.
-        role: Names,
-        /// Their port.
-        port: u16,
-        /// Index written to.
-        index: String,
-        /// A write or read must be answered within this time.
-        timeout: HumanDuration,
-        /// Response header that says `none` when a failed write certainly did not happen.
-        outcome_header: Option<String>,
-        /// Roles of the nodes that store documents and are read one by one at the end.
-        stores: Vec<String>,
-        /// Their port.
-        store_port: u16,
-        /// Path on the front door that tells which node owns which shard.
-        placement_path: Option<String>,
-    },
 }
 
 impl System {

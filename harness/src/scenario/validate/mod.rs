@@ -5,6 +5,7 @@ mod faults;
 mod overlap;
 mod triggers;
 mod waits;
+mod workload;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -79,6 +80,7 @@ impl Scenario {
         self.validate_triggers(system, &items)?;
         self.validate_claim()?;
         self.validate_loads()?;
+        self.validate_workload(system)?;
         self.validate_faults(system)?;
         self.validate_storms(system)?;
         self.validate_actions(system)?;

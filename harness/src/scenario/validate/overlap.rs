@@ -13,12 +13,15 @@ impl Scenario {
         let waits = Waits::of(self);
         for (number, second) in self.load.iter().enumerate() {
             for (other, first) in self.load.iter().enumerate() {
-                if number != other && first.keys == second.keys && overlap(first, second, &waits) {
+                if number != other
+                    && first.key_group() == second.key_group()
+                    && overlap(first, second, &waits)
+                {
                     let message = format!(
                         "runs at the same time as `{}`, and both write the keys `{}`; give one of them another \
                          `keys`, or start it when the other has ended",
                         first.name.get_ref(),
-                        second.keys
+                        second.key_group()
                     );
                     return Err(Problem::at(&second.name, message));
                 }
