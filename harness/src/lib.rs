@@ -12,5 +12,6 @@ pub mod plan;
 pub mod run;
 pub mod rundir;
 pub mod scenario;
+pub mod size;
 pub mod system;
 pub mod track_record;

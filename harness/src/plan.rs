@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use shakedown_workloads::duration::HumanDuration;
 
-use crate::scenario::{PlannedFault, Scenario, ScenarioError};
+use crate::scenario::{Limits, PlannedFault, Scenario, ScenarioError};
 use crate::system::{NodeRef, System};
 
 /// A node of a plan.
@@ -43,6 +43,9 @@ pub struct Plan {
     /// Length of storms and of loads with `soak`, instead of the scenario's own.
     #[serde(default)]
     pub time: Option<HumanDuration>,
+    /// How much the models that judge its history may take.
+    #[serde(default)]
+    pub limits: Limits,
     /// The faults of its storms as drawn from the seed.
     #[serde(default)]
     pub storm: Vec<PlannedFault>,
@@ -156,6 +159,7 @@ impl Plan {
                 .expect("TOML values are JSON values, but for dates as strings"),
             env: BTreeMap::new(),
             time,
+            limits: scenario.limits,
             storm,
             noop_faults: false,
         };

@@ -67,6 +67,8 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
         ("scenario", String::new()),
         ("claim", "[claim]".to_owned()),
         ("role", "[[roles]]".to_owned()),
+        ("workload", "[workload]\nkind = 'set'".to_owned()),
+        ("limits", "[limits]".to_owned()),
         ("load", "[[load]]".to_owned()),
         ("fault", "[[fault]]".to_owned()),
         ("partition", format!("{fault}[fault.partition]")),

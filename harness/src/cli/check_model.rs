@@ -16,6 +16,9 @@ use super::args::ModelArgs;
 use super::exit::Exit;
 use super::{Failure, say};
 
+/// Memory that a check may take, unless it is said.
+const MEMORY_BYTES: usize = 2 << 30;
+
 pub(super) fn check(
     file: &Path,
     names: &[String],
@@ -34,7 +37,7 @@ pub(super) fn check(
         usize::from,
     );
     let options = Options {
-        memory_bytes: how.memory_limit,
+        memory_bytes: how.memory_limit.map_or(MEMORY_BYTES, |limit| limit.0),
         time: how.time_limit.map(|limit| limit.0),
         threads,
         initial: how.initial.clone(),

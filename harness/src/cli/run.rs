@@ -239,6 +239,11 @@ fn plan(
         .into_iter()
         .chain(args.env.iter().cloned())
         .collect::<BTreeMap<_, _>>();
+    if let Some(stored) = stored {
+        plan.limits = stored.limits;
+    }
+    plan.limits.memory = args.memory_limit.unwrap_or(plan.limits.memory);
+    plan.limits.time = args.time_limit.unwrap_or(plan.limits.time);
     plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
     Ok((scenario, plan))
 }

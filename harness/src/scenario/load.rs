@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shakedown_workloads::documents::Mix;
 use shakedown_workloads::duration::HumanDuration;
 use shakedown_workloads::load::LoadSpec;
+use shakedown_workloads::objects::ObjectLoad;
 use toml::Spanned;
 
 use super::Trigger;
@@ -63,6 +64,17 @@ impl LoadItem {
             .map(|(kind, weight)| (kind.clone(), i64::from(*weight).into()))
             .collect();
         Mix::deserialize(table).map_err(|error| error.message().trim().to_owned())
+    }
+
+    /// What the load driver of objects is told.
+    pub fn objects(&self) -> ObjectLoad {
+        ObjectLoad {
+            processes: self.processes,
+            rate: self.rate,
+            count: self.count,
+            duration: self.duration,
+            mix: self.mix.as_ref().map(|mix| mix.get_ref().clone()),
+        }
     }
 
     /// What the load driver of documents is told.

@@ -6,6 +6,7 @@
 mod catalogue;
 mod expect;
 mod fault;
+mod limits;
 mod load;
 mod local_fault;
 mod parse;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use shakedown_checker::loss::KeyClass;
 use shakedown_reports::results::{self, ClaimOf};
 use shakedown_workloads::duration::HumanDuration;
+use shakedown_workloads::objects::Spec;
 use toml::Spanned;
 
 pub use catalogue::Catalogue;
@@ -31,6 +33,7 @@ pub use fault::{
     ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, InStorm, KillFault,
     PartitionFault, PauseFault, PowerLossFault, ResetFault,
 };
+pub use limits::Limits;
 pub use load::{LoadItem, Weights};
 pub use local_fault::{
     CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, LocalParameters,
@@ -72,6 +75,11 @@ pub struct Scenario {
     /// Values for the system's templates.
     #[serde(default)]
     pub settings: toml::Table,
+    /// What clients do to plain objects; without it they write documents.
+    pub workload: Option<Spanned<Spec>>,
+    /// How much the check of the history may take.
+    #[serde(default)]
+    pub limits: Limits,
     /// The whole scenario must end within this time.
     #[serde(default = "default_timeout")]
     pub timeout: HumanDuration,
