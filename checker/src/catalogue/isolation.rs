@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::import::recorded_transactions;
 use crate::import::transactions::{self, Imported};
 use crate::import::{Format, ImportError, Source, SourceError};
 use crate::isolation::{
@@ -59,14 +60,25 @@ const fn row<const N: usize>() -> Model {
 /// Judges a history by one of the models.
 fn isolation<const N: usize>(source: &Source, options: &Options) -> Checked {
     let model = iso::Model::ALL[N];
-    if source.format() != Format::Edn {
-        let reason = format!(
-            "{model} is judged from transactions in EDN, and this is {}",
-            source.format()
-        );
-        return Err(source.error(ImportError::new(1, reason)));
-    }
-    let text = source.text();
+    let written;
+    let mut truncated = source.truncated().map(str::to_owned);
+    let text = match source.format() {
+        Format::Edn => source.text(),
+        Format::Arrow | Format::JsonLines => {
+            let mut events = source.events()?;
+            let limit_bytes = options.memory_bytes.saturating_sub(source.text().len());
+            let edn = recorded_transactions::as_edn(&mut events, limit_bytes);
+            written = edn.map_err(|error| source.error(error))?;
+            truncated = truncated.or(events.truncated().map(str::to_owned));
+            &written
+        }
+        other => {
+            let reason = format!(
+                "{model} is judged from transactions, in EDN or our own formats, and this is {other}"
+            );
+            return Err(source.error(ImportError::new(1, reason)));
+        }
+    };
     let found = options.workload.or_else(|| transactions::workload_of(text));
     let workload = found.unwrap_or_default();
     let limit_bytes = options.memory_bytes.saturating_sub(text.len());
@@ -82,8 +94,8 @@ fn isolation<const N: usize>(source: &Source, options: &Options) -> Checked {
         Ok(report) => tell(model, workload, &imported, &report),
         Err(twice) => not_unique(&imported, twice),
     };
-    if let Some(why) = source.truncated() {
-        outcome.cut_off(why.to_owned());
+    if let Some(why) = truncated {
+        outcome.cut_off(why);
     } else if let Some(line) = imported.cut_off {
         outcome.cut_off(format!(
             "line {line}: the file ends in the middle of an operation"

@@ -16,6 +16,7 @@ pub mod operations;
 mod pairing;
 pub mod porcupine;
 mod recorded;
+pub(crate) mod recorded_transactions;
 mod scan;
 mod source;
 mod text_lines;
