@@ -153,8 +153,10 @@ async fn a_process_ends_with_its_indeterminate_operation_and_its_slot_goes_on() 
 
 static DECLARED: [KnownError; 1] = [KnownError::new("refused", Effect::None, "")];
 
+type Given = fn() -> Answer;
+
 /// Does what no client may.
-struct Liar(fn() -> Answer);
+struct Liar(Given);
 
 impl Client for Liar {
     fn errors(&self) -> &[KnownError] {
@@ -169,7 +171,7 @@ impl Client for Liar {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_client_may_do_leaves_operations_open_and_is_told() {
-    let cases: [(fn() -> Answer, &str); 4] = [
+    let cases: [(Given, &str); 4] = [
         (
             || Answer::Error(KnownError::new("odd", Effect::None, ""), String::new()),
             "has not declared the error \"odd\"",
