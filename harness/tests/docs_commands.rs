@@ -152,6 +152,7 @@ fn known_flags() -> BTreeSet<String> {
         (shakedown(), "check"),
         (shakedown(), "table loss"),
         (shakedown(), "cluster up"),
+        (shakedown(), "cluster packages"),
         (shakedown(), "cluster ssh"),
         (shakedown(), "heal"),
         (shakedown(), "doctor"),

@@ -107,6 +107,7 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
 fn every_key_of_a_system_file_is_documented_and_no_other() {
     for (section, place) in [
         ("system", ""),
+        ("packages", "[packages]"),
         ("service", "[[service]]"),
         ("event", "[[event]]"),
         ("log", "[[log]]"),

@@ -368,6 +368,15 @@ pub(super) enum ClusterCommand {
         /// Its network, a /24 of private addresses (default: the first that is free)
         #[arg(long)]
         subnet: Option<String>,
+        /// Debian packages that its nodes get, separated by commas; the machine itself is left as it is
+        #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+        packages: Vec<String>,
+        /// A system whose packages its nodes get
+        #[arg(long, value_name = "NAME")]
+        system: Vec<String>,
+        /// A system file of your own, for `--system`
+        #[arg(long, value_name = "FILE")]
+        system_file: Vec<PathBuf>,
     },
     /// Take a cluster down and remove everything it made
     Down {
@@ -377,6 +386,12 @@ pub(super) enum ClusterCommand {
     },
     /// List running clusters
     List,
+    /// List the layers of packages kept for local clusters: hash, bytes, packages
+    Packages {
+        /// Remove them all; they are made again when they are needed
+        #[arg(long)]
+        remove: bool,
+    },
     /// Open a shell on a node, or run a command there
     Ssh {
         /// The node, e.g. `n2`

@@ -1,10 +1,12 @@
-//! `shakedown cluster up|down|list|ssh`.
+//! `shakedown cluster up|down|list|packages|ssh`.
 
 use std::os::unix::process::CommandExt;
 
 use super::Failure;
 use super::args::ClusterCommand;
 use super::exit::Exit;
+use super::run::{catalogue, find_system};
+use crate::cluster::packages::Layers;
 use crate::cluster::{self, ClusterSpec, LocalCluster};
 
 pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
@@ -13,8 +15,17 @@ pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
             nodes,
             name,
             subnet,
+            packages,
+            system,
+            system_file,
         } => {
             let mut spec = ClusterSpec::new(name, nodes);
+            spec.packages = packages;
+            let catalogue = catalogue(&system_file)?;
+            for name in &system {
+                let system = find_system(&catalogue, name)?;
+                spec.packages.extend(system.debian_packages());
+            }
             spec.detached = true;
             spec.subnet = subnet
                 .map(|text| text.parse())
@@ -34,6 +45,17 @@ pub(super) fn cluster(command: ClusterCommand) -> Result<Exit, Failure> {
                     .map(|n| format!("{} {}", n.name, n.host))
                     .collect();
                 println!("{}\t{}\t{}", info.name, info.subnet, nodes.join(", "));
+            }
+        }
+        ClusterCommand::Packages { remove } => {
+            let layers = if remove {
+                Layers::default().remove_all()
+            } else {
+                Layers::default().list()
+            };
+            for layer in layers.map_err(Failure::harness)? {
+                let (id, bytes) = (layer.id(), layer.bytes());
+                println!("{id}\t{bytes}\t{}", layer.contents());
             }
         }
         ClusterCommand::Ssh {

@@ -37,7 +37,7 @@ enum Said<T> {
 }
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
-    let ground = Ground::find(&args.nodes, 1)?;
+    let ground = Ground::find(&args.nodes, 1, Vec::new())?;
     if args.leftovers {
         let answers = ask::<Leftover>(&ground, "leftovers")?;
         let text = match args.json {

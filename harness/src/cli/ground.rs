@@ -16,12 +16,17 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// The nodes of the arguments. Without any, a local cluster of `needed` nodes.
-    pub(super) fn find(args: &NodeArgs, needed: usize) -> Result<Self, Failure> {
+    /// The nodes of the arguments. Without any, a local cluster of `needed` nodes with these packages.
+    pub(super) fn find(
+        args: &NodeArgs,
+        needed: usize,
+        packages: Vec<String>,
+    ) -> Result<Self, Failure> {
         if let Some(ground) = Self::existing(args)? {
             return Ok(ground);
         }
-        let spec = ClusterSpec::new(own_cluster_name(), args.local.unwrap_or(needed));
+        let mut spec = ClusterSpec::new(own_cluster_name(), args.local.unwrap_or(needed));
+        spec.packages = packages;
         let cluster = LocalCluster::up(spec).map_err(Failure::cluster)?;
         Ok(Ground {
             nodes: cluster.nodes().to_vec(),

@@ -50,6 +50,7 @@ impl Failure {
             ClusterError::BadName(_)
             | ClusterError::BadSize { .. }
             | ClusterError::BadSubnet(_)
+            | ClusterError::BadPackage(_)
             | ClusterError::NameInUse(_)
             | ClusterError::SubnetInUse { .. }
             | ClusterError::NotFound(_) => Failure::usage(error),

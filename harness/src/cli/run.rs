@@ -1,7 +1,7 @@
 //! `shakedown run`: from arguments to a run, and from its outcome to an exit code.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -31,18 +31,33 @@ pub(super) struct Chosen {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let mut catalogue = catalogue(&args.options)?;
+    let mut catalogue = catalogue(&args.options.system_file)?;
     let (name, chosen) = choose(&mut catalogue, &args.what)?;
     run_chosen(name, &chosen, &catalogue, &args.options)
 }
 
 /// What is embedded, and the systems whose files are given.
-pub(super) fn catalogue(args: &RunOptions) -> Result<Catalogue, Failure> {
+pub(super) fn catalogue(system_files: &[PathBuf]) -> Result<Catalogue, Failure> {
     let mut catalogue = Catalogue::embedded().map_err(Failure::harness)?;
-    for file in &args.system_file {
+    for file in system_files {
         catalogue.add(System::read(file).map_err(Failure::usage)?);
     }
     Ok(catalogue)
+}
+
+/// The system of that name.
+pub(super) fn find_system<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a System, Failure> {
+    catalogue
+        .systems
+        .iter()
+        .find(|s| s.name == name)
+        .ok_or_else(|| {
+            let known: Vec<&str> = catalogue.systems.iter().map(|s| s.name.as_str()).collect();
+            Failure::Usage(format!(
+                "no system `{name}`; expected one of {}",
+                known.join(", ")
+            ))
+        })
 }
 
 /// Runs scenarios, or prints their plans if that is all that is wanted.
@@ -71,7 +86,7 @@ pub(super) fn run_chosen(
     let (stopper, interrupt) = stop_pair();
     // Before the cluster is started: what is half up must not be left behind either.
     runtime.spawn(stop_on_signal(stopper));
-    let ground = Ground::find(&args.nodes, needed)?;
+    let ground = Ground::find(&args.nodes, needed, packages(catalogue, chosen)?)?;
     let nodes = run::node_refs(&ground.nodes, &ground.access).map_err(Failure::usage)?;
     let items = items(args, catalogue, chosen, &nodes, seed)?;
     say_storms(&items)?;
@@ -110,6 +125,16 @@ pub(super) fn run_chosen(
     let mut scenarios = outcome.results.scenarios.iter();
     let harness_failed = outcome.report.is_err() || scenarios.any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(outcome.results.verdict, harness_failed))
+}
+
+/// The packages of every system that takes part.
+fn packages(catalogue: &Catalogue, chosen: &[Chosen]) -> Result<Vec<String>, Failure> {
+    let mut packages = Vec::new();
+    for chosen in chosen {
+        let system = find_system(catalogue, chosen.scenario.system.get_ref())?;
+        packages.extend(system.debian_packages());
+    }
+    Ok(packages)
 }
 
 /// Resolves names, files and stored plans to scenarios.
@@ -227,7 +252,7 @@ fn plan(
         stored,
         again: _,
     } = chosen;
-    let system = system_of(catalogue, scenario)?;
+    let system = find_system(catalogue, scenario.system.get_ref())?;
     let time = args.time.or(stored.as_ref().and_then(|plan| plan.time));
     let (scenario, mut plan) =
         Plan::resolve(scenario, text, system, nodes, seed, time).map_err(Failure::usage)?;
@@ -246,15 +271,6 @@ fn plan(
     plan.limits.time = args.time_limit.unwrap_or(plan.limits.time);
     plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
     Ok((scenario, plan))
-}
-
-fn system_of<'a>(catalogue: &'a Catalogue, scenario: &Scenario) -> Result<&'a System, Failure> {
-    let name = scenario.system.get_ref();
-    catalogue
-        .systems
-        .iter()
-        .find(|s| s.name == *name)
-        .ok_or_else(|| Failure::Usage(format!("no system `{name}`")))
 }
 
 /// Prints what storms will bring, before they do.

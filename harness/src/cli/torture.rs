@@ -5,7 +5,7 @@ use shakedown_workloads::duration::HumanDuration;
 use super::Failure;
 use super::args::TortureArgs;
 use super::exit::Exit;
-use super::run::{Chosen, catalogue, run_chosen};
+use super::run::{Chosen, catalogue, find_system, run_chosen};
 use crate::scenario::Scenario;
 use crate::system::Torture;
 
@@ -13,19 +13,8 @@ use crate::system::Torture;
 const TIME: HumanDuration = HumanDuration::from_secs(60);
 
 pub(super) fn torture(mut args: TortureArgs) -> Result<Exit, Failure> {
-    let catalogue = catalogue(&args.options)?;
-    let system = catalogue
-        .systems
-        .iter()
-        .find(|s| s.name == args.system)
-        .ok_or_else(|| {
-            let known: Vec<&str> = catalogue.systems.iter().map(|s| s.name.as_str()).collect();
-            Failure::Usage(format!(
-                "no system `{}`; expected one of {}",
-                args.system,
-                known.join(", ")
-            ))
-        })?;
+    let catalogue = catalogue(&args.options.system_file)?;
+    let system = find_system(&catalogue, &args.system)?;
     let wish = Torture {
         faults: args.faults.clone(),
         interval: args.interval,

@@ -91,6 +91,24 @@ pub enum ClusterError {
         /// The end of its log.
         log: String,
     },
+    /// Text that should be a package's name is none.
+    #[error("`{0}` is no name of a Debian package")]
+    BadPackage(String),
+    /// The machine is no Debian.
+    #[error(
+        "packages ({0}) are installed with apt-get, which this machine lacks: install their programs on the machine itself"
+    )]
+    NoPackageManager(String),
+    /// Packages cannot be installed for a cluster's nodes.
+    #[error("cannot install {packages} for the nodes of local clusters: {what}\n{log}")]
+    Packages {
+        /// Their names.
+        packages: String,
+        /// What went wrong, and what to do.
+        what: String,
+        /// The end of what the build said.
+        log: String,
+    },
     /// Something outlived its cluster.
     #[error("cluster `{name}` is not completely down: {what}")]
     LeftBehind {

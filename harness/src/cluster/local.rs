@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::launch::Launched;
 use super::node_init::NodeOrder;
+use super::packages::Layers;
 use super::record::{self, ClusterInfo, DATA_ROOT, Lock, Owner};
 use super::subnet::MAX_NODES;
 use super::{ClusterError, Subnet, keys, network, prerequisites, teardown};
@@ -30,6 +31,10 @@ pub struct ClusterSpec {
     pub dir: Option<PathBuf>,
     /// The cluster outlives this process, until [`super::down`].
     pub detached: bool,
+    /// Debian packages the nodes have beside those of the machine.
+    pub packages: Vec<String>,
+    /// Where the layers that hold them are kept from cluster to cluster.
+    pub layers: Layers,
     /// The `shakedown` binary, which the nodes' first processes run; this process's own if none is named.
     pub launcher: Option<PathBuf>,
 }
@@ -43,6 +48,8 @@ impl ClusterSpec {
             subnet: None,
             dir: None,
             detached: false,
+            packages: Vec::new(),
+            layers: Layers::default(),
             launcher: None,
         }
     }
@@ -57,7 +64,8 @@ pub struct LocalCluster {
 }
 
 impl LocalCluster {
-    /// Brings a cluster up; every node's sshd answers when this returns. Blocks for about a second.
+    /// Brings a cluster up; every node's sshd answers when this returns. Blocks for about a second, and the first time
+    /// as long as its packages take to install.
     ///
     /// # Errors
     /// Whatever the machine lacks, or the node that failed with the end of its log. Nothing is left behind then.
@@ -75,6 +83,7 @@ impl LocalCluster {
             None => std::env::current_exe().map_err(ClusterError::io("find", "/proc/self/exe"))?,
         };
         teardown::reap_stale()?;
+        let layer = spec.layers.with(&spec.packages, &launcher)?;
         let info = claim(&spec)?;
         let mut cluster = LocalCluster {
             nodes: info.nodes(),
@@ -82,7 +91,7 @@ impl LocalCluster {
             launched: Vec::new(),
             down: false,
         };
-        match cluster.start(&launcher) {
+        match cluster.start(&launcher, layer.map(|layer| layer.image)) {
             Ok(()) => Ok(cluster),
             Err(e) => {
                 // The first error is the one to report; what could not be removed now, the next start removes.
@@ -127,10 +136,10 @@ impl LocalCluster {
         removed
     }
 
-    fn start(&mut self, launcher: &Path) -> Result<(), ClusterError> {
+    fn start(&mut self, launcher: &Path, layer: Option<PathBuf>) -> Result<(), ClusterError> {
         let deadline = Instant::now() + PATIENCE;
         keys::generate(&self.info)?;
-        let orders = self.write_orders()?;
+        let orders = self.write_orders(layer)?;
         let info = &self.info;
         let unused = info.run_dir().join("switch");
         let switch = Launched::start(info, launcher, "switch", "switch", &unused)?;
@@ -161,7 +170,7 @@ impl LocalCluster {
     }
 
     /// Makes the nodes' directories and writes what they are to be.
-    fn write_orders(&self) -> Result<Vec<PathBuf>, ClusterError> {
+    fn write_orders(&self, layer: Option<PathBuf>) -> Result<Vec<PathBuf>, ClusterError> {
         let info = &self.info;
         let authorized_key = keys::client_public(info)?;
         let sshd_config = keys::sshd_config(info);
@@ -169,7 +178,7 @@ impl LocalCluster {
         let mut orders = Vec::new();
         for node in &self.nodes {
             let data = info.node_data(&node.name);
-            for part in ["upper", "work", "root", "shakedown"] {
+            for part in ["upper", "work", "root", "shakedown", "layer"] {
                 let dir = data.join(part);
                 fs::create_dir_all(&dir).map_err(ClusterError::io("create", &dir))?;
             }
@@ -178,6 +187,7 @@ impl LocalCluster {
                 name: node.name.clone(),
                 address: node.host.clone(),
                 data,
+                layer: layer.clone(),
                 masked: vec![info.data.parent().unwrap_or(&info.data).to_owned()],
                 hosts: hosts.clone(),
                 authorized_key: authorized_key.clone(),

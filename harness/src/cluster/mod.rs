@@ -12,6 +12,7 @@
 //! |---|---|
 //! | state, keys, logs | `/run/shakedown/clusters/NAME` |
 //! | the nodes' files | `/var/lib/shakedown/clusters/NAME`, or below [`ClusterSpec::dir`] |
+//! | packages that nodes share, kept from cluster to cluster | `/var/lib/shakedown/packages` |
 //! | processes | those with `__node-init` and a path below the state directory in their command line |
 //! | machine's end of the uplink | a network device named by a hash of NAME |
 //! | control groups, of faults in force when it died | `shakedown_..._N`, N a process namespace that is gone |
@@ -25,6 +26,7 @@ mod local;
 mod network;
 pub mod node_init;
 mod node_root;
+pub mod packages;
 mod prerequisites;
 mod processes;
 mod record;

@@ -4,6 +4,7 @@
 //! - `node` enters a node's namespaces and starts `init` in them, without the capabilities that reach the kernel
 //!   all nodes share.
 //! - `init` is the node's first process: it builds the root, starts sshd, and reaps what others leave behind.
+//! - `packages` builds a layer, in namespaces that `packages-inside` is the first process of.
 //!
 //! `switch` and `node` say `ready` on standard output once they are in their namespaces. `switch` and `init` then wait
 //! for a byte on standard input, which says that the cables are plugged in; should the harness be killed before, they
@@ -22,7 +23,7 @@ use nix::unistd::{Pid, setsid};
 use serde::{Deserialize, Serialize};
 
 use super::prerequisites::{SSHD, command};
-use super::{network, node_root};
+use super::{network, node_root, packages};
 
 /// First argument of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__node-init";
@@ -40,8 +41,10 @@ pub(crate) struct NodeOrder {
     pub(crate) name: String,
     /// IPv4 address.
     pub(crate) address: String,
-    /// The node's private files: `upper`, `work`, `root`, `shakedown`.
+    /// The node's private files: `upper`, `work`, `root`, `shakedown`, and the mount point `layer`.
     pub(crate) data: PathBuf,
+    /// The image with the packages it shares with other nodes.
+    pub(crate) layer: Option<PathBuf>,
     /// Directories of the machine that the node must see empty.
     pub(crate) masked: Vec<PathBuf>,
     /// Text of `/etc/hosts`.
@@ -66,6 +69,8 @@ pub fn run_if_requested() {
         Some("switch") => switch(),
         Some("node") => node(&order),
         Some("init") => init(&order),
+        Some("packages") => packages::inside::packages(&order),
+        Some("packages-inside") => packages::inside::inside(&order),
         _ => Err(format!("{SUBCOMMAND} is not to be run by hand").into()),
     };
     if let Err(e) = result {
@@ -116,7 +121,7 @@ fn node(order: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn not_allowed(e: Errno) -> String {
+pub(crate) fn not_allowed(e: Errno) -> String {
     format!("unshare: {e}; inside a container, it must be a privileged one")
 }
 

@@ -4,26 +4,32 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{pivot_root, sethostname};
 
 use super::node_init::NodeOrder;
-use super::prerequisites::SSHD;
+use super::packages::inside::UPPER;
+use super::prerequisites::{SSHD, command};
+
+/// How often a mount by a loop device is tried again.
+const MOUNT_RETRIES: u32 = 20;
+const MOUNT_RETRY: Duration = Duration::from_millis(50);
 
 /// Builds the root and enters it. Every mount is made in the caller's mount namespace only, and goes with it.
 pub(crate) fn enter(order: &NodeOrder) -> io::Result<()> {
-    mount_at(
-        "",
-        Path::new("/"),
-        "",
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        "",
-    )?;
+    make_private()?;
     let root = order.data.join("root");
+    let mut lower = "/".to_owned();
+    if let Some(image) = &order.layer {
+        let at = order.data.join("layer");
+        mount_image(image, &at, "ro")?;
+        lower = format!("{}:/", at.join(UPPER).display());
+    }
     let layers = format!(
-        "lowerdir=/,upperdir={},workdir={}",
+        "lowerdir={lower},upperdir={},workdir={}",
         order.data.join("upper").display(),
         order.data.join("work").display()
     );
@@ -39,7 +45,7 @@ pub(crate) fn enter(order: &NodeOrder) -> io::Result<()> {
         ("tmp", "mode=1777"),
         ("root", "mode=700"),
     ] {
-        tmpfs(&root.join(dir), options)?;
+        hide(&root.join(dir), options)?;
     }
     let host_dirs = [Path::new("/mnt"), Path::new("/media")];
     for dir in host_dirs
@@ -48,7 +54,7 @@ pub(crate) fn enter(order: &NodeOrder) -> io::Result<()> {
     {
         let masked = root.join(dir.strip_prefix("/").unwrap_or(dir));
         if masked.is_dir() {
-            tmpfs(&masked, "mode=755")?;
+            hide(&masked, "mode=755")?;
         }
     }
     // Ledger and uploads: the node's own, not those the machine may have from being a node itself.
@@ -74,11 +80,12 @@ pub(crate) fn enter(order: &NodeOrder) -> io::Result<()> {
     fs::remove_dir("/run/.machine")
 }
 
-fn kernel_file_systems(root: &Path) -> io::Result<()> {
+/// `/proc`, `/sys` and `/dev` below `root`.
+pub(crate) fn kernel_file_systems(root: &Path) -> io::Result<()> {
     mount_at("proc", &root.join("proc"), "proc", MsFlags::empty(), "")?;
     mount_at("sysfs", &root.join("sys"), "sysfs", MsFlags::empty(), "")?;
     let dev = root.join("dev");
-    tmpfs(&dev, "mode=755")?;
+    hide(&dev, "mode=755")?;
     let nodes = [
         ("null", 1, 3),
         ("zero", 1, 5),
@@ -101,7 +108,7 @@ fn kernel_file_systems(root: &Path) -> io::Result<()> {
         "newinstance,ptmxmode=0666,mode=620,gid=5",
     )?;
     fs::create_dir(dev.join("shm"))?;
-    tmpfs(&dev.join("shm"), "mode=1777")?;
+    hide(&dev.join("shm"), "mode=1777")?;
     for (target, name) in [
         ("pts/ptmx", "ptmx"),
         ("/proc/self/fd", "fd"),
@@ -149,11 +156,49 @@ fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
-fn tmpfs(at: &Path, options: &str) -> io::Result<()> {
+/// From here on, what is mounted is the caller's own.
+pub(crate) fn make_private() -> io::Result<()> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount_at("", Path::new("/"), "", flags, "")
+}
+
+/// Mounts an ext4 image by a loop device, which goes with the mount.
+pub(crate) fn mount_image(image: &Path, at: &Path, mode: &str) -> io::Result<()> {
+    // mount(8) knows how to find a free device, or the one that another node has for this image.
+    let mount = || {
+        let mut mount = command("mount");
+        mount.args(["-t", "ext4", "-o", &format!("loop,{mode}")]);
+        mount.arg(image).arg(at).output()
+    };
+    let mut output = mount()?;
+    for _ in 0..MOUNT_RETRIES {
+        if output.status.success() {
+            return Ok(());
+        }
+        // Another process may have been faster to take the device, or just let it go.
+        std::thread::sleep(MOUNT_RETRY);
+        output = mount()?;
+    }
+    Err(io::Error::other(format!(
+        "{}; layers of packages need loop devices and ext4: load them with `modprobe -a loop ext4`, or install the \
+         packages on the machine itself",
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
+/// An empty directory in the place of one of the machine's.
+pub(crate) fn hide(at: &Path, options: &str) -> io::Result<()> {
     mount_at("tmpfs", at, "tmpfs", MsFlags::empty(), options)
 }
 
-fn mount_at(source: &str, at: &Path, kind: &str, flags: MsFlags, options: &str) -> io::Result<()> {
+/// mount(2), with errors that say what was mounted where.
+pub(crate) fn mount_at(
+    source: &str,
+    at: &Path,
+    kind: &str,
+    flags: MsFlags,
+    options: &str,
+) -> io::Result<()> {
     mount(Some(source), at, Some(kind), flags, Some(options)).map_err(|e| {
         let hint = match (kind, e) {
             ("overlay", nix::Error::EINVAL) => {

@@ -5,6 +5,7 @@
 
 mod action;
 mod client;
+mod ready;
 mod template;
 mod torture;
 mod validate;
@@ -21,6 +22,8 @@ use crate::scenario::{ScenarioError, toml_at};
 
 pub use action::{ActionSpec, CommandSpec, CopySpec, Deed, GaugeSpec};
 pub use client::{ClientSpec, DocumentsHttpSpec, EtcdSpec, ExecSpec, RedisSpec, SentinelSpec};
+pub(crate) use ready::Probe;
+pub use ready::{Ready, ReadyCommand};
 pub use template::{NodeRef, TemplateContext, TemplateError};
 pub use torture::{Torture, TortureError, TortureSpec};
 
@@ -47,6 +50,9 @@ pub struct System {
     /// Programs copied to every node, found beside the `shakedown` binary; `bin.NAME` in templates.
     #[serde(default)]
     pub upload: Vec<String>,
+    /// Packages its nodes need.
+    #[serde(default)]
+    pub packages: PackagesSpec,
     /// What runs, in the order it is started.
     pub service: Vec<ServiceSpec>,
     /// How log lines become phases and marks.
@@ -112,6 +118,14 @@ pub struct RecommendationSpec {
     pub advice: String,
 }
 
+/// Packages that hold a system's programs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackagesSpec {
+    /// Names of Debian packages.
+    pub debian: Vec<Spanned<String>>,
+}
+
 /// A service: one long-running process per node of some roles.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,8 +145,8 @@ pub struct ServiceSpec {
     /// Files written before it starts: name relative to the service's directory, and content (templates).
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// A URL (template) that answers 200 once it is ready.
-    pub ready: String,
+    /// How it is told that it is ready.
+    pub ready: Spanned<Ready>,
     /// Time it has for that.
     pub ready_within: HumanDuration,
     /// Files it writes in its directory that belong to the records of a run.
@@ -304,6 +318,12 @@ impl System {
                 .collect(),
             runbook: report.map(|r| r.runbook.clone()).unwrap_or_default(),
         }
+    }
+
+    /// The Debian packages its nodes need.
+    pub fn debian_packages(&self) -> Vec<String> {
+        let names = self.packages.debian.iter();
+        names.map(|name| name.get_ref().clone()).collect()
     }
 
     /// The services of that name, of different roles.

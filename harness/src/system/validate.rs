@@ -5,10 +5,15 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use super::System;
+use crate::cluster::packages::is_package_name;
 use crate::scenario::{Problem, list};
 
 impl System {
     pub(super) fn validate(&self) -> Result<(), Problem> {
+        let mut packages = self.packages.debian.iter();
+        if let Some(bad) = packages.find(|name| !is_package_name(name.get_ref())) {
+            return Err(Problem::at(bad, "expected the name of a Debian package"));
+        }
         self.validate_services()?;
         for event in &self.event {
             match Regex::new(event.pattern.get_ref()) {
@@ -105,6 +110,10 @@ impl System {
             }
         }
         for service in &self.service {
+            if !service.ready.get_ref().is_well_formed() {
+                let message = "expected `http://...`, `tcp://HOST:PORT` or `{ command = [...] }`";
+                return Err(Problem::at(&service.ready, message));
+            }
             if let super::Autostart::Roles(roles) = &service.autostart
                 && let Some(other) = roles.iter().find(|r| !service.roles.contains(r))
             {
@@ -197,6 +206,36 @@ mod tests {
             error.starts_with("my.toml:") && error.contains("(?<name>...)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_readiness_that_cannot_be_asked_is_refused_with_its_place() {
+        for (ready, good) in [
+            ("\"ftp://x/\"", false),
+            ("\"{{ node.address }}:1\"", false),
+            ("{ command = [] }", false),
+            ("\"tcp://{{ node.address }}:1\"", true),
+            ("{ command = [\"true\"] }", true),
+        ] {
+            let text = MIROIR.replacen(
+                "ready = \"http://{{ node.address }}:7700/health\"",
+                &format!("ready = {ready}"),
+                1,
+            );
+            let parsed = System::parse("my.toml", &text);
+            assert_eq!(parsed.is_ok(), good, "{ready}: {parsed:?}");
+            if let Err(error) = parsed {
+                let error = error.to_string();
+                assert!(error.contains("`tcp://HOST:PORT`"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_package_by_no_name_is_refused() {
+        let text = format!("packages = {{ debian = [\"-y\"] }}\n{MIROIR}");
+        let error = System::parse("my.toml", &text).unwrap_err().to_string();
+        assert!(error.contains("name of a Debian package"), "{error}");
     }
 
     #[test]

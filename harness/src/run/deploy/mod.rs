@@ -68,12 +68,12 @@ pub enum DeployError {
 
 /// A service that did not become ready in time.
 #[derive(Debug, thiserror::Error)]
-#[error("{service} on {node}: {url} did not answer 200 within {within}: {last}\n{log}")]
+#[error("{service} on {node}: {asked} within {within}: {last}\n{log}")]
 pub struct NotReady {
     service: String,
     node: String,
     /// What was asked.
-    url: String,
+    asked: String,
     /// The time it had.
     within: String,
     /// The last answer, or that the process is gone.

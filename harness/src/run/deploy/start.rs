@@ -3,13 +3,19 @@
 use std::time::{Duration, Instant};
 
 use shakedown_nemesis::protocol::{Reply, RequestBody, Service, ServiceState};
+use tokio::net::TcpStream;
 
 use super::{DeployError, Deployment, NotReady, Placed};
+use crate::run::command;
 use crate::run::fleet::Fleet;
-use crate::system::TemplateContext;
+use crate::system::{Probe, Ready, TemplateContext};
 
-/// How often a readiness URL is asked.
+/// How often a service is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
+/// Time it has to answer.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+/// Time a command has that asks it.
+const COMMAND_WITHIN: Duration = Duration::from_secs(5);
 
 impl Deployment {
     fn context_of(&self, placed: &Placed) -> TemplateContext {
@@ -62,24 +68,26 @@ impl Deployment {
         fleet
             .ask(&placed.node.name, RequestBody::Start(service))
             .await?;
-        let url = context.fill(&placed.spec.ready)?;
-        self.wait_ready(fleet, placed, &url).await
+        let probe = match placed.spec.ready.get_ref() {
+            Ready::Url(url) => Probe::url(&context.fill(url)?)
+                .expect("validation saw to the scheme, which is not filled in"),
+            Ready::Command(ready) => Probe::Command(context.fill_argv(&ready.command)?),
+        };
+        self.wait_ready(fleet, placed, &probe).await
     }
 
     async fn wait_ready(
         &self,
         fleet: &Fleet,
         placed: &Placed,
-        url: &str,
+        probe: &Probe,
     ) -> Result<(), DeployError> {
         let deadline = Instant::now() + placed.spec.ready_within.0;
         let service = placed.spec.name.get_ref();
         loop {
-            let asked = self.http.get(url).timeout(Duration::from_secs(1));
-            let last = match asked.send().await {
-                Ok(answer) if answer.status() == reqwest::StatusCode::OK => return Ok(()),
-                Ok(answer) => format!("answered {}", answer.status()),
-                Err(error) => format!("{error}"),
+            let last = match self.ask(fleet, placed, probe).await {
+                Ok(()) => return Ok(()),
+                Err(reason) => reason,
             };
             let status = RequestBody::Status {
                 service: service.clone(),
@@ -94,7 +102,7 @@ impl Deployment {
                 return Err(DeployError::NotReady(Box::new(NotReady {
                     service: service.clone(),
                     node: placed.node.name.clone(),
-                    url: url.to_owned(),
+                    asked: probe.to_string(),
                     within: placed.spec.ready_within.to_string(),
                     last: if dead {
                         "its process has ended".to_owned()
@@ -105,6 +113,33 @@ impl Deployment {
                 })));
             }
             tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
+    /// Asks once whether a service is ready; if not, why not.
+    async fn ask(&self, fleet: &Fleet, placed: &Placed, probe: &Probe) -> Result<(), String> {
+        match probe {
+            Probe::Http(url) => {
+                let asked = self.http.get(url).timeout(ASK_WITHIN).send().await;
+                match asked.map_err(|error| error.to_string())?.status() {
+                    reqwest::StatusCode::OK => Ok(()),
+                    other => Err(format!("answered {other}")),
+                }
+            }
+            Probe::Tcp(place) => {
+                let connected = tokio::time::timeout(ASK_WITHIN, TcpStream::connect(place)).await;
+                let connected = connected.map_err(|_| "no answer".to_owned())?;
+                connected.map(drop).map_err(|error| error.to_string())
+            }
+            Probe::Command(argv) => {
+                let ran = command::run_on(fleet, &placed.node, argv, COMMAND_WITHIN).await;
+                let (_, output) = ran.map_err(|error| error.to_string())?;
+                if output.success() {
+                    return Ok(());
+                }
+                let (said, complained) = (output.text(), output.error_text());
+                Err(format!("{}: {said}{complained}", output.status))
+            }
         }
     }
 }
