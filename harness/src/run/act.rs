@@ -1,7 +1,9 @@
 //! Operator actions: commands on nodes, services started, files copied from node to node.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use shakedown_nemesis::outcome::Outcome;
 use shakedown_reports::results::{ActionResult, Span};
 
 use super::command;
@@ -9,17 +11,54 @@ use super::deploy::DeployError;
 use super::fleet::FleetError;
 use super::scene::Scene;
 use crate::control::{Status, quote};
-use crate::scenario::{ActionItem, Names, Target, split_target};
+use crate::scenario::{Names, Target, split_target};
 use crate::system::{ActionSpec, Deed, NodeRef, TemplateContext};
 
 /// Output of an action kept in the results, bytes.
 const OUTPUT_KEPT: usize = 4096;
+/// Output kept as evidence of a fault, bytes.
+const SEEN_KEPT: usize = 512;
 
-/// What one step of an action came to.
-struct Acted {
-    command: String,
+/// An action to be done, by an operator or as a fault.
+pub(crate) struct Act<'a> {
+    /// The name of the item it is done for.
+    pub(crate) name: &'a str,
+    /// The action, which the system has.
+    pub(crate) run: &'a str,
+    /// Where, instead of where the system file says.
+    pub(crate) on: Option<&'a Names>,
+    pub(crate) with: &'a BTreeMap<String, String>,
+}
+
+/// What an action came to on one node.
+pub(crate) struct Acted {
+    pub(crate) command: String,
     exit_status: i32,
     output: String,
+    /// Exit status and output, for people.
+    pub(crate) seen: String,
+    /// Whether it happened: a command that fails has refused; of other things that fail it is not known how far they
+    /// got.
+    pub(crate) outcome: Outcome,
+}
+
+impl Acted {
+    fn new(command: String, exit_status: i32, output: String, outcome: Outcome) -> Self {
+        let mut said = output.trim().to_owned();
+        said.truncate(said.floor_char_boundary(SEEN_KEPT));
+        let seen = match (exit_status, said.as_str()) {
+            (0, "") => "done".to_owned(),
+            (0, said) => said.to_owned(),
+            (status, said) => format!("exit status {status}: {said}"),
+        };
+        Acted {
+            command,
+            exit_status,
+            output,
+            seen,
+            outcome,
+        }
+    }
 }
 
 impl Scene {
@@ -30,19 +69,18 @@ impl Scene {
     /// If a template cannot be filled in or a node not be reached; what a command says is no error.
     pub(crate) async fn act(&self, action: usize) -> Result<ActionResult, DeployError> {
         let item = &self.scenario.action[action];
-        let spec = &self.system.action[item.run.get_ref()];
+        let act = Act {
+            name: item.name.get_ref(),
+            run: item.run.get_ref(),
+            on: item.on.as_ref().map(|on| on.get_ref()),
+            with: &item.with,
+        };
         let start_ns = self.clock.now_ns();
-        let mut commands = Vec::new();
-        let (mut exit_status, mut output) = (0, String::new());
-        for node in self.places(item, spec)? {
-            let acted = self.step(item, spec, &node).await?;
-            commands.push(acted.command);
-            output.push_str(&acted.output);
-            exit_status = acted.exit_status;
-            if exit_status != 0 {
-                break;
-            }
-        }
+        let mut done = Vec::new();
+        self.carry_out(&act, &mut done).await?;
+        let exit_status = done.last().map_or(0, |(_, acted)| acted.exit_status);
+        let commands: Vec<String> = done.iter().map(|(_, a)| a.command.clone()).collect();
+        let mut output: String = done.into_iter().map(|(_, acted)| acted.output).collect();
         let as_expected = match &item.fails_with {
             Some(expected) => exit_status != 0 && output.contains(expected),
             None => exit_status == 0,
@@ -61,13 +99,36 @@ impl Scene {
         })
     }
 
+    /// Does an action on one node after the other, up to the first on which it fails; `done` gets what it came to on
+    /// each.
+    ///
+    /// # Errors
+    /// If a template cannot be filled in or a node not be reached.
+    pub(crate) async fn carry_out(
+        &self,
+        act: &Act<'_>,
+        done: &mut Vec<(String, Acted)>,
+    ) -> Result<(), DeployError> {
+        let spec = &self.system.action[act.run];
+        for node in self.places(act, spec)? {
+            let acted = self.step(act, spec, &node).await?;
+            let failed = acted.exit_status != 0;
+            done.push((node.name, acted));
+            if failed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The nodes an action works on, one after the other.
-    fn places(&self, item: &ActionItem, spec: &ActionSpec) -> Result<Vec<NodeRef>, DeployError> {
-        if let Some(on) = &item.on {
-            return self.all_of(on.get_ref());
+    fn places(&self, act: &Act<'_>, spec: &ActionSpec) -> Result<Vec<NodeRef>, DeployError> {
+        if let Some(on) = act.on {
+            return self.all_of(on);
         }
         let on = match deed(spec) {
             Deed::Run { on, .. } | Deed::Start { on, .. } => on,
+            Deed::Restart { on, .. } => return self.all_of(&Names(vec![on.to_owned()])),
             Deed::Copy(copy) => &copy.from,
         };
         Ok(vec![self.deployment.node_at(on)?.clone()])
@@ -89,12 +150,12 @@ impl Scene {
 
     async fn step(
         &self,
-        item: &ActionItem,
+        act: &Act<'_>,
         spec: &ActionSpec,
         node: &NodeRef,
     ) -> Result<Acted, DeployError> {
         let context = TemplateContext {
-            with: item.with.clone(),
+            with: act.with.clone(),
             node: Some(node.clone()),
             ..self.deployment.context().clone()
         };
@@ -105,21 +166,35 @@ impl Scene {
                     command::run_on(&self.fleet, node, &argv, spec.within.0).await?;
                 let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
                 text.push_str(&String::from_utf8_lossy(&output.stderr));
-                let exit_status = match output.status {
-                    Status::Exited(status) => status,
+                let (exit_status, outcome) = match output.status {
+                    Status::Exited(0) => (0, Outcome::Installed),
+                    Status::Exited(status) => (status, Outcome::Skipped),
                     // As a shell reports a command that a signal ended.
-                    Status::Signalled(_) => 128,
+                    Status::Signalled(_) => (128, Outcome::Indeterminate),
                 };
-                Ok(Acted {
-                    command,
-                    exit_status,
-                    output: text,
-                })
+                Ok(Acted::new(command, exit_status, text, outcome))
             }
             Deed::Start { service, .. } => {
                 let command = format!("start {service} on {}", node.name);
                 let started = (self.deployment).start_service(&self.fleet, service, &node.name);
+                let started = async { started.await.map(|()| (true, String::new())) };
                 in_time(spec.within.0, command, started).await
+            }
+            Deed::Restart {
+                service, upgrade, ..
+            } => {
+                let to = upgrade.map(|upgrade| format!(" with {}", upgrade.to));
+                let command = format!(
+                    "restart {service} on {}{}",
+                    node.name,
+                    to.unwrap_or_default()
+                );
+                let place = (service, node.name.as_str());
+                let restarted = async {
+                    let restarted = (self.deployment.restart(&self.fleet, place, upgrade)).await?;
+                    Ok((restarted.happened(), restarted.words()))
+                };
+                in_time(spec.within.0, command, restarted).await
             }
             Deed::Copy(copy) => {
                 let to = self.deployment.node_at(&copy.to)?;
@@ -129,8 +204,8 @@ impl Scene {
                     None => from_path.clone(),
                 };
                 let command = format!("copy {}:{from_path} to {}:{to_path}", node.name, to.name);
-                let name = item.name.get_ref();
-                let copied = self.copy(name, (node, &from_path), (to, &to_path));
+                let copied = self.copy(act.name, (node, &from_path), (to, &to_path));
+                let copied = async { copied.await.map(|()| (true, String::new())) };
                 in_time(spec.within.0, command, copied).await
             }
         }
@@ -191,22 +266,23 @@ fn deed(spec: &ActionSpec) -> Deed<'_> {
         .expect("validation saw to it that an action has one form")
 }
 
-/// Waits for work that has no exit status of its own: what goes wrong is its output.
+/// Waits for work that has no exit status of its own: it says whether anything happened, and what was seen; what goes
+/// wrong is its output.
 async fn in_time(
     within: Duration,
     command: String,
-    work: impl Future<Output = Result<(), DeployError>>,
+    work: impl Future<Output = Result<(bool, String), DeployError>>,
 ) -> Result<Acted, DeployError> {
-    let (exit_status, output) = match tokio::time::timeout(within, work).await {
-        Ok(Ok(())) => (0, String::new()),
-        Ok(Err(error)) => (1, error.to_string()),
-        Err(_) => (1, format!("not done within {within:?}")),
+    let (exit_status, output, outcome) = match tokio::time::timeout(within, work).await {
+        Ok(Ok((true, seen))) => (0, seen, Outcome::Installed),
+        Ok(Ok((false, seen))) => (1, seen, Outcome::Skipped),
+        Ok(Err(error)) => (1, error.to_string(), Outcome::Indeterminate),
+        Err(_) => {
+            let late = format!("not done within {within:?}");
+            (1, late, Outcome::Indeterminate)
+        }
     };
-    Ok(Acted {
-        command,
-        exit_status,
-        output,
-    })
+    Ok(Acted::new(command, exit_status, output, outcome))
 }
 
 impl super::deploy::Deployment {

@@ -53,6 +53,11 @@ impl Nemesis {
         }
     }
 
+    /// Whether faults are to have no effect.
+    pub(crate) fn noop(&self) -> bool {
+        self.noop
+    }
+
     /// Works out the orders for a fault and has the agents do ahead of time whatever takes time, so that
     /// it strikes within milliseconds.
     ///

@@ -15,6 +15,7 @@ mod groups;
 mod logs;
 mod observed;
 mod operations;
+mod operator;
 mod primary;
 mod progress;
 mod recovery;
@@ -194,13 +195,12 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         remotes.push(Arc::new(remote));
     }
     let agent = deploy::local_binary("shakedown-agent", &request.binaries)?;
-    for program in request
-        .systems
-        .iter()
-        .filter(|s| uses(&request, s))
-        .flat_map(|s| &s.upload)
-    {
-        deploy::local_binary(program, &request.binaries)?;
+    for item in &request.items {
+        let mut systems = request.systems.iter();
+        let system = systems.find(|s| s.name == *item.scenario.system.get_ref());
+        for program in system.into_iter().flat_map(|s| item.scenario.programs(s)) {
+            deploy::local_binary(&program, &request.binaries)?;
+        }
     }
     preflight(&remotes).await?;
     let dir = RunDir::create(&request.out, &request.name, request.seed)?;

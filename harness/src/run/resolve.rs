@@ -70,6 +70,9 @@ pub(crate) fn resolve(
                 .act(item.name.get_ref(), disk)
                 .expect("validation saw to it that it makes sense"),
         },
+        FaultParameters::Operation(_) => {
+            unreachable!("operations are carried out by the harness, not by agents")
+        }
         FaultParameters::Reset(r) => Fault::Reset {
             nodes: targets(&r.nodes),
             port: r.port,

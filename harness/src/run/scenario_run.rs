@@ -215,7 +215,7 @@ impl ScenarioRun<'_> {
     /// Puts the system's programs on the nodes, once per build.
     async fn upload_programs(&self) -> Result<BTreeMap<String, String>, String> {
         let mut bin = BTreeMap::new();
-        for name in &self.system.upload {
+        for name in &self.scenario.programs(self.system) {
             let local = local_binary(name, self.binaries).map_err(|e| e.to_string())?;
             let program = blocking({
                 let (name, local) = (name.clone(), local.clone());

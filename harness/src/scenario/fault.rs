@@ -8,8 +8,8 @@ use toml::Spanned;
 
 use super::{
     BlockFault, CorruptFault, CpuFault, CrashLoopFault, DnsFault, InodesFullFault, IoFault,
-    LimitFault, LocalParameters, MemoryFault, Names, PauseBy, ShapeFault, SplitFault, StreamFault,
-    Trigger,
+    LimitFault, LocalParameters, MemoryFault, Names, OperationFault, PauseBy, ShapeFault,
+    SplitFault, StreamFault, Trigger,
 };
 
 /// A fault.
@@ -65,6 +65,8 @@ pub struct FaultItem {
     pub io: Option<IoFault>,
     /// Files of a service are changed behind its back.
     pub corrupt: Option<CorruptFault>,
+    /// Operators do something to the system.
+    pub operation: Option<OperationFault>,
     /// What must have happened in its storm before this one strikes.
     #[serde(skip)]
     pub in_storm: Option<InStorm>,
@@ -235,6 +237,8 @@ pub enum FaultParameters<'a> {
     PowerLoss(&'a PowerLossFault),
     /// See [`DiskFullFault`].
     DiskFull(&'a DiskFullFault),
+    /// See [`OperationFault`].
+    Operation(&'a OperationFault),
     /// One of those that each node suffers by itself, with its kind.
     Local(&'static str, &'a dyn LocalParameters),
 }
@@ -264,6 +268,7 @@ impl FaultItem {
             self.clock.as_ref().map(FaultParameters::Clock),
             self.power_loss.as_ref().map(FaultParameters::PowerLoss),
             self.disk_full.as_ref().map(FaultParameters::DiskFull),
+            self.operation.as_ref().map(FaultParameters::Operation),
             local("crash_loop", &self.crash_loop),
             local("cpu", &self.cpu),
             local("memory", &self.memory),
@@ -323,6 +328,7 @@ impl FaultItem {
             .chain(self.inodes_full.iter_mut().map(|f| &mut f.nodes))
             .chain(self.io.iter_mut().map(|f| &mut f.nodes))
             .chain(self.corrupt.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.operation.iter_mut().flat_map(|o| &mut o.on))
             .map(Spanned::get_mut)
     }
 }
@@ -344,6 +350,7 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Clock(_) => "clock",
             FaultParameters::PowerLoss(_) => "power_loss",
             FaultParameters::DiskFull(_) => "disk_full",
+            FaultParameters::Operation(_) => "operation",
             FaultParameters::Local(kind, _) => kind,
         }
     }
@@ -366,6 +373,7 @@ impl<'a> FaultParameters<'a> {
             FaultParameters::Clock(c) => vec![&c.nodes],
             FaultParameters::PowerLoss(p) => vec![&p.nodes],
             FaultParameters::DiskFull(d) => vec![&d.nodes],
+            FaultParameters::Operation(o) => o.on.iter().collect(),
             FaultParameters::Local(_, l) => vec![l.nodes()],
         }
     }

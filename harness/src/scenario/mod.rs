@@ -9,6 +9,7 @@ mod fault;
 mod limits;
 mod load;
 mod local_fault;
+mod operation;
 mod parse;
 mod ports;
 mod shape;
@@ -39,6 +40,7 @@ pub use local_fault::{
     CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, LocalParameters,
     MemoryFault, PauseBy,
 };
+pub use operation::OperationFault;
 pub use parse::ScenarioError;
 pub(crate) use parse::toml_at;
 pub use ports::{BlockFault, DnsFault, StreamFault};

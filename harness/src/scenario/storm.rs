@@ -14,8 +14,8 @@ use super::local_fault::{
 };
 use super::{
     BlockFault, ClockFault, DelayFault, DiskFullFault, DnsFault, FaultItem, KillFault,
-    PartitionFault, PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault, SplitFault,
-    StreamFault, Trigger,
+    OperationFault, PartitionFault, PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault,
+    SplitFault, StreamFault, Trigger,
 };
 
 /// How a target names one node of a role, drawn anew for each fault.
@@ -120,6 +120,8 @@ pub struct StormFault {
     pub io: Option<IoFault>,
     /// As of a fault.
     pub corrupt: Option<CorruptFault>,
+    /// As of a fault.
+    pub operation: Option<OperationFault>,
 }
 
 /// A fault of a storm as it was drawn; for plans.
@@ -166,6 +168,7 @@ impl StormFault {
             inodes_full: self.inodes_full.clone(),
             io: self.io.clone(),
             corrupt: self.corrupt.clone(),
+            operation: self.operation.clone(),
             in_storm: None,
         }
     }

@@ -18,7 +18,8 @@ pub struct CommandSpec {
     pub within: HumanDuration,
 }
 
-/// An operator action: a command, the start of a service, or the copy of a file.
+/// An operator action: a command, the start of a service, a service started anew or in another version node by node,
+/// or the copy of a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionSpec {
@@ -28,10 +29,27 @@ pub struct ActionSpec {
     pub argv: Option<Vec<String>>,
     /// Starts this service there and waits until it is ready.
     pub start: Option<Spanned<String>>,
+    /// Stops this service and starts it again, on one node of the role after the other, each time waiting until it
+    /// is ready.
+    pub restart: Option<Spanned<String>>,
+    /// The same, with another program from then on.
+    pub upgrade: Option<Spanned<UpgradeSpec>>,
     /// Copies a file or directory from node to node.
     pub copy: Option<Spanned<CopySpec>>,
-    /// Time it has.
+    /// Time it has; on each node, if it goes from one to the other.
     pub within: HumanDuration,
+}
+
+/// Another version of a service's program.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeSpec {
+    /// The service.
+    pub service: String,
+    /// The program that its templates name, as `bin.NAME`.
+    pub bin: String,
+    /// The program that takes its place: another name, given with `--binary NAME=PATH`; or the same one, to go back.
+    pub to: String,
 }
 
 /// A copy from node to node.
@@ -65,6 +83,15 @@ pub enum Deed<'a> {
         /// Its name.
         service: &'a str,
     },
+    /// Stops a service and starts it again, node by node.
+    Restart {
+        /// Where: of a role, every node.
+        on: &'a str,
+        /// Its name.
+        service: &'a str,
+        /// The program it is to run from now on, if another one.
+        upgrade: Option<&'a UpgradeSpec>,
+    },
     /// Copies from node to node.
     Copy(&'a CopySpec),
 }
@@ -73,15 +100,41 @@ impl ActionSpec {
     /// What it does; `None` unless exactly one of the forms is given in full.
     pub fn deed(&self) -> Option<Deed<'_>> {
         let on = self.on.as_ref().map(|on| on.get_ref().as_str());
-        match (on, &self.argv, &self.start, &self.copy) {
-            (Some(on), Some(argv), None, None) => Some(Deed::Run { on, argv }),
-            (Some(on), None, Some(service), None) => Some(Deed::Start {
+        let run = on.zip(self.argv.as_ref());
+        let start = on.zip(self.start.as_ref());
+        let restart = on.zip(self.restart.as_ref());
+        let upgrade = on.zip(self.upgrade.as_ref());
+        let copy = self.copy.as_ref().filter(|_| on.is_none());
+        let mut given = [
+            run.map(|(on, argv)| Deed::Run { on, argv }),
+            start.map(|(on, service)| Deed::Start {
                 on,
                 service: service.get_ref(),
             }),
-            (None, None, None, Some(copy)) => Some(Deed::Copy(copy.get_ref())),
-            _ => None,
-        }
+            restart.map(|(on, service)| Deed::Restart {
+                on,
+                service: service.get_ref(),
+                upgrade: None,
+            }),
+            upgrade.map(|(on, upgrade)| Deed::Restart {
+                on,
+                service: &upgrade.get_ref().service,
+                upgrade: Some(upgrade.get_ref()),
+            }),
+            copy.map(|copy| Deed::Copy(copy.get_ref())),
+        ]
+        .into_iter()
+        .flatten();
+        let first = given.next();
+        if given.next().is_some() { None } else { first }
+    }
+
+    /// The service it starts, and where in the file that is said.
+    pub(crate) fn starts(&self) -> Option<(&str, std::ops::Range<usize>)> {
+        let named = self.start.as_ref().or(self.restart.as_ref());
+        let upgraded = self.upgrade.as_ref();
+        (named.map(|service| (service.get_ref().as_str(), service.span())))
+            .or(upgraded.map(|u| (u.get_ref().service.as_str(), u.span())))
     }
 
     /// The nodes it names.

@@ -20,7 +20,7 @@ use toml::Spanned;
 
 use crate::scenario::{ScenarioError, toml_at};
 
-pub use action::{ActionSpec, CommandSpec, CopySpec, Deed, GaugeSpec};
+pub use action::{ActionSpec, CommandSpec, CopySpec, Deed, GaugeSpec, UpgradeSpec};
 pub use client::{ClientSpec, DocumentsHttpSpec, EtcdSpec, ExecSpec, RedisSpec, SentinelSpec};
 pub(crate) use ready::Probe;
 pub use ready::{Ready, ReadyCommand};

@@ -129,10 +129,10 @@ impl System {
         for (name, action) in &self.action {
             if action.deed().is_none() {
                 let message = format!(
-                    "action `{name}`: expected `on` with `argv`, `on` with `start`, or `copy` alone"
+                    "action `{name}`: expected `on` with one of `argv`, `start`, `restart`, `upgrade`, or `copy` alone"
                 );
                 let span = (action.on.as_ref().map(|on| on.span()))
-                    .or(action.start.as_ref().map(|s| s.span()))
+                    .or(action.starts().map(|(_, span)| span))
                     .or(action.copy.as_ref().map(|c| c.span()));
                 let span = span.unwrap_or(0..0);
                 return Err(Problem { span, message });
@@ -150,19 +150,28 @@ impl System {
                     return Err(Problem { span, message });
                 }
             }
-            if let (Some(service), Some(on)) = (&action.start, &action.on) {
+            if let (Some((service, span)), Some(on)) = (action.starts(), &action.on) {
                 let role = on.get_ref().split('[').next().unwrap_or_default();
                 let there = |s: &&super::ServiceSpec| {
-                    s.name == *service && s.roles.iter().any(|r| r == role)
+                    s.name.get_ref() == service && s.roles.iter().any(|r| r == role)
                 };
                 if self.service.iter().find(there).is_none() {
                     let message = format!(
-                        "action `{name}`: no service `{}` for role `{role}`; add the role to the \
-                         service, and its `autostart`",
-                        service.get_ref()
+                        "action `{name}`: no service `{service}` for role `{role}`; add the role to the \
+                         service, and its `autostart`"
                     );
-                    return Err(Problem::at(service, message));
+                    return Err(Problem { span, message });
                 }
+            }
+            if let Some(upgrade) = &action.upgrade
+                && !self.upload.contains(&upgrade.get_ref().bin)
+            {
+                let message = format!(
+                    "action `{name}`: no program `{}` is uploaded; expected one of {}",
+                    upgrade.get_ref().bin,
+                    list(&self.upload)
+                );
+                return Err(Problem::at(upgrade, message));
             }
         }
         Ok(())
@@ -185,9 +194,21 @@ mod tests {
         let error = problem(
             "[action.x]\non = \"router\"\nargv = [\"true\"]\nstart = \"router\"\nwithin = \"1s\"\n",
         );
-        assert!(error.contains("expected `on` with `argv`"), "{error}");
+        assert!(error.contains("expected `on` with one of"), "{error}");
         let error = problem("[action.x]\nstart = \"router\"\nwithin = \"1s\"\n");
-        assert!(error.contains("expected `on` with `argv`"), "{error}");
+        assert!(error.contains("expected `on` with one of"), "{error}");
+        let error = problem(
+            "[action.x]\non = \"store\"\nrestart = \"node\"\nupgrade = { service = \"node\", bin = \"miroir\", to = \"new\" }\nwithin = \"1s\"\n",
+        );
+        assert!(error.contains("expected `on` with one of"), "{error}");
+    }
+
+    #[test]
+    fn an_upgrade_of_a_program_that_is_not_uploaded_is_refused() {
+        let error = problem(
+            "[action.x]\non = \"store\"\nupgrade = { service = \"node\", bin = \"other\", to = \"new\" }\nwithin = \"1s\"\n",
+        );
+        assert!(error.contains("no program `other`"), "{error}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::faults::{ActiveFault, PreparedFault};
 use super::fleet::FleetError;
+use super::operator::ActiveOperation;
 use super::progress::Progress;
 use super::scene::{CheckpointTaken, Scene};
 use super::schedule::{PHASE, Schedule};
@@ -48,11 +49,34 @@ pub(crate) struct Conducted {
     pub(crate) interrupted: bool,
 }
 
+/// What is in force: inflicted by agents, or done to the system by its operators.
+enum InForce {
+    Fault(ActiveFault),
+    Operation(ActiveOperation),
+}
+
+impl InForce {
+    fn name(&self) -> &str {
+        match self {
+            InForce::Fault(active) => &active.name,
+            InForce::Operation(active) => &active.name,
+        }
+    }
+
+    /// When it took effect; an operation: when it was begun.
+    fn start_ns(&self) -> u64 {
+        match self {
+            InForce::Fault(active) => active.start_ns(),
+            InForce::Operation(active) => active.start_ns,
+        }
+    }
+}
+
 /// How a task of the loop ended.
 enum Done {
     Load(usize, u64, Result<StageSummary, LoadError>),
-    Installed(usize, Box<Result<ActiveFault, FleetError>>),
-    Probed(usize, ActiveFault),
+    Installed(usize, Box<Result<InForce, FleetError>>),
+    Probed(usize, Box<InForce>),
     Undone(usize, FaultResult),
     Action(usize, Result<ActionResult, String>),
     Checkpoint(usize, Result<CheckpointTaken, String>),
@@ -64,9 +88,11 @@ struct Conductor {
     tasks: JoinSet<Done>,
     stoppers: HashMap<usize, Stopper>,
     prepared: HashMap<usize, PreparedFault>,
-    active: HashMap<usize, ActiveFault>,
+    active: HashMap<usize, InForce>,
     /// Faults whose end was due while they were being probed.
     undo_after_probe: BTreeSet<usize>,
+    /// When each name last appeared in a lane of the system's log.
+    marked: HashMap<(String, String), u64>,
     open_phase: Option<(String, u64)>,
     /// Where each member now stands, by lane and member, and since when.
     open_members: BTreeMap<(String, String), (String, u64)>,
@@ -91,6 +117,7 @@ pub(crate) async fn conduct(
         prepared: HashMap::new(),
         active: HashMap::new(),
         undo_after_probe: BTreeSet::new(),
+        marked: HashMap::new(),
         open_phase: None,
         open_members: BTreeMap::new(),
         rules: Vec::new(),
@@ -140,7 +167,8 @@ impl Conductor {
     async fn prepare_faults(&mut self) {
         let scene = self.scene.clone();
         for (i, item) in scene.scenario.fault.iter().enumerate() {
-            if item.in_storm.is_some() || item.names_primary() {
+            let on_nodes = item.operation.is_none();
+            if item.in_storm.is_some() || item.names_primary() || !on_nodes {
                 continue;
             }
             match scene.prepare_fault(i).await {

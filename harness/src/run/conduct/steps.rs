@@ -4,8 +4,32 @@ use shakedown_checker::history::{Process, WindowMark};
 use shakedown_reports::results::Span;
 use shakedown_workloads::stop::stop_pair;
 
-use super::{Conductor, Done};
+use super::{Conductor, Done, InForce};
+use crate::run::faults::PreparedFault;
+use crate::run::fleet::FleetError;
+use crate::run::scene::Scene;
 use crate::run::schedule::{Item, Step};
+
+impl Scene {
+    /// Lets a fault strike, prepared or not.
+    async fn install(
+        &self,
+        fault: usize,
+        prepared: Option<PreparedFault>,
+    ) -> Result<InForce, FleetError> {
+        let item = &self.scenario.fault[fault];
+        if item.operation.is_some() {
+            return Ok(InForce::Operation(self.begin_operation(item).await?));
+        }
+        let prepared = match prepared {
+            Some(prepared) => prepared,
+            None => self.prepare_fault(fault).await?,
+        };
+        let clock = self.clock;
+        let installed = (self.nemesis).install(&self.fleet, prepared, || clock.now_ns());
+        Ok(InForce::Fault(installed.await))
+    }
+}
 
 impl Conductor {
     pub(super) async fn step(&mut self, step: Step) {
@@ -29,20 +53,7 @@ impl Conductor {
             Step::Begin(Item::Fault(i)) => {
                 let prepared = self.prepared.remove(&i);
                 self.tasks.spawn(async move {
-                    let clock = scene.clock;
-                    let prepared = match prepared {
-                        Some(prepared) => Ok(prepared),
-                        None => scene.prepare_fault(i).await,
-                    };
-                    let installed = match prepared {
-                        Ok(prepared) => {
-                            let nemesis = &scene.nemesis;
-                            Ok(nemesis
-                                .install(&scene.fleet, prepared, || clock.now_ns())
-                                .await)
-                        }
-                        Err(error) => Err(error),
-                    };
+                    let installed = scene.install(i, prepared).await;
                     Done::Installed(i, Box::new(installed))
                 });
             }
@@ -74,15 +85,23 @@ impl Conductor {
             return;
         };
         let scene = self.scene.clone();
+        let marked = match &active {
+            InForce::Fault(_) => false,
+            InForce::Operation(active) => (active.mark.as_ref()).is_some_and(|mark| {
+                let last_ns = self.marked.get(&(mark.lane.clone(), mark.name.clone()));
+                last_ns.is_some_and(|last| *last >= active.start_ns)
+            }),
+        };
         self.tasks.spawn(async move {
             let clock = scene.clock;
-            Done::Undone(
-                i,
-                scene
-                    .nemesis
-                    .undo(&scene.fleet, active, || clock.now_ns())
-                    .await,
-            )
+            let result = match active {
+                InForce::Fault(active) => {
+                    let nemesis = &scene.nemesis;
+                    (nemesis.undo(&scene.fleet, active, || clock.now_ns())).await
+                }
+                InForce::Operation(active) => scene.end_operation(active, marked).await,
+            };
+            Done::Undone(i, result)
         });
     }
 
@@ -110,7 +129,7 @@ impl Conductor {
                 }
             }
             Ok(Done::Installed(i, installed)) => {
-                let mut active = match *installed {
+                let active = match *installed {
                     Ok(active) => active,
                     Err(error) => {
                         let name = scene.scenario.fault[i].name.get_ref();
@@ -118,16 +137,22 @@ impl Conductor {
                     }
                 };
                 self.schedule.began(Item::Fault(i), active.start_ns());
-                self.progress.fault_began(&active.name);
-                self.mark(Process::NEMESIS, WindowMark::START, "fault", &active.name)
+                self.progress.fault_began(active.name());
+                self.mark(Process::NEMESIS, WindowMark::START, "fault", active.name())
                     .await;
                 self.tasks.spawn(async move {
-                    scene.nemesis.probe(&scene.fleet, &mut active).await;
-                    Done::Probed(i, active)
+                    let probed = match active {
+                        InForce::Fault(mut active) => {
+                            scene.nemesis.probe(&scene.fleet, &mut active).await;
+                            InForce::Fault(active)
+                        }
+                        operation => operation,
+                    };
+                    Done::Probed(i, Box::new(probed))
                 });
             }
             Ok(Done::Probed(i, active)) => {
-                self.active.insert(i, active);
+                self.active.insert(i, *active);
                 if self.undo_after_probe.remove(&i) {
                     self.undo(i);
                 }

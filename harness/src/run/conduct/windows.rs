@@ -59,6 +59,7 @@ impl Conductor {
                 let lane = lane.clone();
                 let now_ns = self.scene.clock.now_ns();
                 self.schedule.mark(&lane, &name, now_ns);
+                self.marked.insert((lane.clone(), name.clone()), now_ns);
                 if let Some(of) = group("of") {
                     self.enter_member(&lane, of, &name, now_ns);
                 } else if lane == PHASE {

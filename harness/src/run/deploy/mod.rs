@@ -1,10 +1,12 @@
 //! Putting a system on the nodes, and taking it away again.
 
 mod records;
+mod restart;
 mod start;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{join_all, try_join_all};
 use shakedown_nemesis::protocol::{Reply, RequestBody, ServiceState};
@@ -43,6 +45,24 @@ pub enum DeployError {
         service: String,
         /// The node.
         node: String,
+    },
+    /// A service that is to be started anew does not run.
+    #[error("{service} on {node}: does not run, so it can't be started anew")]
+    NotRunning {
+        /// The service.
+        service: String,
+        /// The node.
+        node: String,
+    },
+    /// A program could not be read on its node.
+    #[error("{node}: sha256sum of {path}: {reason}")]
+    Sum {
+        /// The node.
+        node: String,
+        /// The program.
+        path: String,
+        /// Why not.
+        reason: String,
     },
     /// A file could not be copied from node to node.
     #[error("copy {from} -> {to}: {reason}")]
@@ -93,6 +113,12 @@ pub(crate) struct Placed {
     pub(crate) log: String,
 }
 
+impl Placed {
+    fn key(&self) -> (String, String) {
+        (self.node.name.clone(), self.spec.name.get_ref().clone())
+    }
+}
+
 /// A disk of a node's own.
 pub(crate) struct NodeDisk {
     /// The node's name.
@@ -113,6 +139,8 @@ pub(crate) struct Deployment {
     /// Nodes that get a disk of their own, with its size in MiB.
     disks: Vec<NodeDisk>,
     http: reqwest::Client,
+    /// Programs that take the place of others since an upgrade, as (name, path), by node and service.
+    versions: Mutex<BTreeMap<(String, String), (String, String)>>,
 }
 
 /// Where a program is found: as named on the command line, else beside this executable.
@@ -183,7 +211,12 @@ impl Deployment {
             env: plan.env.clone(),
             disks,
             http: reqwest::Client::new(),
+            versions: Mutex::default(),
         }
+    }
+
+    fn versions(&self) -> MutexGuard<'_, BTreeMap<(String, String), (String, String)>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What templates of commands see; `dir` is the deployment's directory.
@@ -222,15 +255,18 @@ impl Deployment {
         service: &str,
         node: &str,
     ) -> Result<(), DeployError> {
+        self.start_one(fleet, self.placed_at(service, node)?).await
+    }
+
+    fn placed_at(&self, service: &str, node: &str) -> Result<&Placed, DeployError> {
         let placed = self
             .placed
             .iter()
             .find(|p| p.spec.name.get_ref() == service && p.node.name == node);
-        let placed = placed.ok_or_else(|| DeployError::NoService {
+        placed.ok_or_else(|| DeployError::NoService {
             service: service.to_owned(),
             node: node.to_owned(),
-        })?;
-        self.start_one(fleet, placed).await
+        })
     }
 
     /// Stops every service on the nodes, removes the directories of earlier runs, and makes disks.

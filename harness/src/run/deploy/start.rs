@@ -19,11 +19,15 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(5);
 
 impl Deployment {
     fn context_of(&self, placed: &Placed) -> TemplateContext {
-        TemplateContext {
+        let mut context = TemplateContext {
             dir: placed.dir.clone(),
             node: Some(placed.node.clone()),
             ..self.context.clone()
+        };
+        if let Some((name, path)) = self.versions().get(&placed.key()) {
+            context.bin.insert(name.clone(), path.clone());
         }
+        context
     }
 
     /// Makes a service's directory with its files.

@@ -102,7 +102,11 @@ impl Scenario {
             let parameters = item
                 .parameters()
                 .expect("validation saw to it that one kind is given");
-            let nodes = self.nodes_named(&parameters.targets()[side].get_ref().0);
+            // An operation need not name any.
+            let nodes = match parameters.targets().get(side) {
+                Some(targets) => self.nodes_named(&targets.get_ref().0),
+                None => BTreeSet::new(),
+            };
             let kind = parameters.kind();
             if sky.fits(storm, kind, &nodes) {
                 return Some((item, kind, nodes));

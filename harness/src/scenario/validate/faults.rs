@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use shakedown_nemesis::fault::CLIENTS;
 use toml::Spanned;
 
+use super::triggers::validate_mark;
 use super::{Problem, Target, list, split_target};
 use crate::scenario::storm::ANY;
 use crate::scenario::{
@@ -12,7 +13,7 @@ use crate::scenario::{
 };
 use crate::system::System;
 
-const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`, `crash_loop`, `cpu`, `memory`, `limit`, `inodes_full`, `io`, `corrupt`";
+const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`, `crash_loop`, `cpu`, `memory`, `limit`, `inodes_full`, `io`, `corrupt`, `operation`";
 
 impl Scenario {
     pub(super) fn validate_faults(&self, system: &System) -> Result<(), Problem> {
@@ -118,6 +119,14 @@ impl Scenario {
         validate_numbers(parameters)?;
         if let FaultParameters::Split(split) = parameters {
             self.validate_split(split, place)?;
+        }
+        if let FaultParameters::Operation(operation) = parameters {
+            for run in std::iter::once(&operation.run).chain(&operation.undo) {
+                self.validate_act(run, operation.on.as_ref(), system)?;
+            }
+            if let Some(mark) = &operation.mark {
+                validate_mark(mark, system)?;
+            }
         }
         let needs_disk = match parameters {
             FaultParameters::PowerLoss(_) | FaultParameters::DiskFull(_) => true,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 
 use super::{Problem, list};
-use crate::scenario::{Scenario, Trigger};
+use crate::scenario::{Mark, Scenario, Trigger};
 use crate::system::System;
 
 impl Scenario {
@@ -81,17 +81,21 @@ fn validate_trigger(
         );
         return Err(Problem::at(phase, message));
     }
-    if let Some(mark) = mark {
-        let lanes: BTreeSet<&str> = system.event.iter().map(|e| e.lane.as_str()).collect();
-        if !lanes.contains(mark.get_ref().lane.as_str()) {
-            let message = format!(
-                "{} has no lane `{}`; expected one of {}",
-                system.name,
-                mark.get_ref().lane,
-                list(lanes)
-            );
-            return Err(Problem::at(mark, message));
-        }
+    mark.as_ref()
+        .map_or(Ok(()), |mark| validate_mark(mark, system))
+}
+
+/// A mark is in a lane that the system has.
+pub(super) fn validate_mark(mark: &Spanned<Mark>, system: &System) -> Result<(), Problem> {
+    let lanes: BTreeSet<&str> = system.event.iter().map(|e| e.lane.as_str()).collect();
+    if lanes.contains(mark.get_ref().lane.as_str()) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "{} has no lane `{}`; expected one of {}",
+        system.name,
+        mark.get_ref().lane,
+        list(lanes)
+    );
+    Err(Problem::at(mark, message))
 }
