@@ -75,6 +75,11 @@ const EMBEDDED: &[(&str, &str)] = &[
     embedded!("soak"),
     embedded!("throughput_batches"),
     embedded!("throughput_single"),
+    embedded!("etcd_register"),
+    embedded!("etcd_cas"),
+    embedded!("etcd_stale_read"),
+    embedded!("redis_lost_writes"),
+    embedded!("redis_min_replicas"),
 ];
 
 /// Every embedded scenario and system.

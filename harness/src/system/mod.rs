@@ -28,7 +28,11 @@ pub use template::{NodeRef, TemplateContext, TemplateError};
 pub use torture::{Torture, TortureError, TortureSpec};
 
 /// The embedded system files.
-const EMBEDDED: &[(&str, &str)] = &[("miroir", include_str!("../../systems/miroir.toml"))];
+const EMBEDDED: &[(&str, &str)] = &[
+    ("miroir", include_str!("../../systems/miroir.toml")),
+    ("etcd", include_str!("../../systems/etcd.toml")),
+    ("redis", include_str!("../../systems/redis.toml")),
+];
 
 /// A system file.
 #[derive(Debug, Clone, Deserialize)]

@@ -240,6 +240,8 @@ impl Scenario {
         };
         let all = self.each_node(nodes);
         match (shape, &split.one) {
+            // Whether it is one of them shows when it strikes.
+            (SplitShape::Isolate, Some(one)) if one.get_ref().0 == [PRIMARY] => {}
             (SplitShape::Isolate, Some(one)) => {
                 let one = self.each_node(one);
                 if one.len() != 1 || !one.is_subset(&all) {
