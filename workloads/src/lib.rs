@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod documents;
 pub mod duration;
+mod http;
 pub mod load;
 pub mod noop;
 pub mod objects;

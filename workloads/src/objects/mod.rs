@@ -7,6 +7,7 @@
 mod actor;
 mod answers;
 mod client;
+pub mod clients;
 mod drive;
 mod final_reads;
 mod generator;

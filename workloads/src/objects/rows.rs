@@ -56,9 +56,9 @@ pub(super) fn completed(invocation: &Invocation, ended: Ended, op: u64, process:
 fn meaning(invocation: &Invocation, effect: Effect) -> (EventKind, Value) {
     match effect {
         Effect::None => (EventKind::Fail, Value::Null),
-        Effect::Maybe => (EventKind::Info, Value::Null),
         // A read without an answer tells nothing, and changes nothing.
-        Effect::Happened if invocation.f == "read" => (EventKind::Fail, Value::Null),
+        _ if invocation.f == "read" => (EventKind::Fail, Value::Null),
+        Effect::Maybe => (EventKind::Info, Value::Null),
         // What its reads saw is not known, and a row that is `ok` must say.
         Effect::Happened if invocation.f == "txn" => (EventKind::Info, Value::Null),
         Effect::Happened => (EventKind::Ok, invocation.value.clone()),
@@ -123,7 +123,7 @@ mod tests {
         };
         use EventKind::{Fail, Info, Ok};
         assert_eq!(kinds(&invocation("add", None, 1.into())), [Fail, Ok, Info]);
-        assert_eq!(kinds(&read(None)), [Fail, Fail, Info]);
+        assert_eq!(kinds(&read(None)), [Fail, Fail, Fail]);
         let txn = invocation("txn", None, json!([["r", 1, null]]));
         assert_eq!(kinds(&txn), [Fail, Info, Info]);
     }

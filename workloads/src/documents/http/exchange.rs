@@ -1,31 +1,9 @@
-//! One request and all that came back, with what is certain about it.
+//! One request of the final reads.
 
 use std::error::Error;
 use std::io;
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
-use serde_json::Value;
-
-/// An answer whose status and headers were received.
-#[derive(Debug)]
-pub(in crate::documents) struct Answer {
-    /// Its status.
-    pub(in crate::documents) status: StatusCode,
-    /// Its headers.
-    pub(in crate::documents) headers: HeaderMap,
-    /// Its body, if it was read to its end and is JSON; else what is wrong.
-    pub(in crate::documents) body: Result<Value, String>,
-}
-
-/// No answer came.
-#[derive(Debug)]
-pub(in crate::documents) struct Unanswered {
-    /// Whether it is certain that nothing of the request was sent.
-    pub(in crate::documents) unsent: bool,
-    /// Why, short and without variable parts.
-    pub(in crate::documents) reason: String,
-}
+use crate::http::{Answer, Unanswered};
 
 /// Sends the request once.
 pub(in crate::documents) async fn exchange(

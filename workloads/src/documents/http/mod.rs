@@ -34,7 +34,6 @@
 mod answer;
 mod config;
 mod exchange;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +42,8 @@ use reqwest::Url;
 
 use crate::client::{Client, Completion};
 use crate::documents::{Documents, document_id};
+pub(super) use crate::http::{Answer, Unanswered};
+use crate::http::{Front, Request, Wire};
 use crate::operation::Operation;
 
 pub(super) use answer::says_no_index;
@@ -50,8 +51,7 @@ use answer::{Settled, settle_read, settle_task, settle_write};
 use config::headers;
 pub use config::{HttpConfig, HttpConfigError};
 pub(super) use config::{check_index, connections, parse_base_url};
-pub(super) use exchange::{Answer, Unanswered, exchange};
-use wire::{Front, Wire};
+pub(super) use exchange::exchange;
 
 /// First pause between two looks at a task; doubled after each.
 const FIRST_POLL: Duration = Duration::from_millis(2);
@@ -165,7 +165,7 @@ impl HttpClient {
         self.front = (self.front + 1) % self.shared.fronts.len();
     }
 
-    async fn exchange(&mut self, request: wire::Request) -> Result<Answer, Unanswered> {
+    async fn exchange(&mut self, request: Request) -> Result<Answer, Unanswered> {
         let shared = self.shared.clone();
         let front = &shared.fronts[self.front];
         let answer = (self.wire).exchange(front, request, shared.connect_timeout);
@@ -176,7 +176,7 @@ impl HttpClient {
         answer
     }
 
-    async fn write(&mut self, request: wire::Request) -> Completion {
+    async fn write(&mut self, request: Request) -> Completion {
         let answer = self.exchange(request).await;
         match settle_write(answer, self.shared.outcome_header.as_deref()) {
             Settled::Now(completion) => completion,

@@ -19,11 +19,11 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use tokio::net::TcpStream;
 
-use super::exchange::{Answer, Unanswered};
+use super::{Answer, Unanswered};
 
 /// A front node and how it is spoken to.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(crate) struct Front {
     host: String,
     port: u16,
     /// Path before that of every request, without a slash at its end.
@@ -32,11 +32,11 @@ pub(super) struct Front {
 }
 
 /// A request as it goes out.
-pub(super) type Request = hyper::Request<Full<Bytes>>;
+pub(crate) type Request = hyper::Request<Full<Bytes>>;
 
 impl Front {
     /// The node of a base URL; `headers` go out with each request.
-    pub(super) fn new(url: &Url, mut headers: HeaderMap) -> Self {
+    pub(crate) fn new(url: &Url, mut headers: HeaderMap) -> Self {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or(80);
         let authority = match url.port() {
@@ -54,7 +54,7 @@ impl Front {
     }
 
     /// A `POST` of JSON.
-    pub(super) fn post(&self, path: &str, body: Vec<u8>) -> Request {
+    pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> Request {
         let mut request = self.get(path);
         *request.method_mut() = hyper::Method::POST;
         let json = HeaderValue::from_static("application/json");
@@ -64,7 +64,7 @@ impl Front {
     }
 
     /// A `GET`.
-    pub(super) fn get(&self, path: &str) -> Request {
+    pub(crate) fn get(&self, path: &str) -> Request {
         let mut request = Request::new(Full::default());
         let uri = format!("{}{path}", self.base).parse();
         *request.uri_mut() = uri.expect("paths are built from checked parts");
@@ -75,7 +75,7 @@ impl Front {
 
 /// A connection, once there is one.
 #[derive(Debug, Default)]
-pub(super) struct Wire(Option<Open>);
+pub(crate) struct Wire(Option<Open>);
 
 #[derive(Debug)]
 struct Open {
@@ -99,7 +99,7 @@ impl Wire {
     ///
     /// A kept connection can turn out to be closed before anything was written to it: the request then
     /// goes over a new one.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         front: &Front,
         mut request: Request,
@@ -130,7 +130,7 @@ impl Wire {
     }
 
     /// Closes the connection: an answer may still come over it that nobody waits for.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.0 = None;
     }
 

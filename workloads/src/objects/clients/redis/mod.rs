@@ -1,0 +1,147 @@
+//! A client of Redis: one connection for each process, over which every operation goes out once.
+//!
+//! With a Sentinel, a process asks the one on its own node who the primary is, so that clients stay on both sides of a
+//! partition. It keeps its connection to that primary until it breaks, an operation times out or the server refuses
+//! one; the next operation then asks again. The operation itself is never repeated.
+
+mod commands;
+mod errors;
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisResult, cmd};
+use tokio::time::{Instant, timeout_at};
+
+use crate::objects::{Answer, Client, Invocation, KnownError, Spec};
+use commands::carry_out;
+use errors::{NO_CONNECTION, NO_FUNDS, NO_PRIMARY, NOT_EQUAL, TIMED_OUT};
+
+/// Where Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Host and port of the server to speak to, unless a Sentinel says another.
+    pub address: String,
+    /// Whom to ask for the primary.
+    pub sentinel: Option<Sentinel>,
+    /// An operation must be answered within this time, finding and connecting to the server included.
+    pub timeout: Duration,
+}
+
+/// A Sentinel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentinel {
+    /// Its host and port.
+    pub address: String,
+    /// What it calls the primary and its replicas.
+    pub name: String,
+}
+
+/// A client of Redis.
+pub struct RedisClient {
+    config: RedisConfig,
+    spec: Spec,
+    errors: Vec<KnownError>,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl std::fmt::Debug for RedisClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisClient")
+            .field("config", &self.config)
+            .field("connected", &self.connection.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisClient {
+    /// A client that connects when it is first asked for something.
+    pub fn new(config: RedisConfig, spec: &Spec) -> Self {
+        RedisClient {
+            config,
+            spec: spec.clone(),
+            errors: errors::all(),
+            connection: None,
+        }
+    }
+
+    /// The kept connection, or a new one to whoever is the primary.
+    async fn connection(&mut self) -> Result<MultiplexedConnection, Answer> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let address = match &self.config.sentinel {
+            None => self.config.address.clone(),
+            Some(sentinel) => primary(sentinel).await?,
+        };
+        connect(&address)
+            .await
+            .map_err(|error| Answer::Error(NO_CONNECTION, format!("{address}: {error}")))
+    }
+}
+
+async fn primary(sentinel: &Sentinel) -> Result<String, Answer> {
+    let Sentinel { address, name } = sentinel;
+    let ask = async {
+        let mut connection = connect(address).await?;
+        let mut ask = cmd("SENTINEL");
+        ask.arg("get-master-addr-by-name").arg(name);
+        ask.query_async(&mut connection).await
+    };
+    let answer: RedisResult<Option<(String, u16)>> = ask.await;
+    match answer {
+        Ok(Some((host, port))) => Ok(format!("{host}:{port}")),
+        Ok(None) => {
+            let text = format!("the Sentinel {address} knows no {name:?}");
+            Err(Answer::Error(NO_PRIMARY, text))
+        }
+        Err(error) => {
+            let text = format!("Sentinel {address}: {error}");
+            Err(Answer::Error(NO_PRIMARY, text))
+        }
+    }
+}
+
+/// Connects; the caller limits the time.
+async fn connect(address: &str) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    redis::Client::open(format!("redis://{address}/"))?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+impl Client for RedisClient {
+    fn errors(&self) -> &[KnownError] {
+        &self.errors
+    }
+
+    async fn invoke(&mut self, asked: &Invocation) -> Answer {
+        let deadline = Instant::now() + self.config.timeout;
+        let mut connection = match timeout_at(deadline, self.connection()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(answer)) => return answer,
+            Err(_) => return Answer::Error(NO_CONNECTION, "timed out".to_owned()),
+        };
+        let answered = timeout_at(deadline, carry_out(&mut connection, &self.spec, asked));
+        match answered.await {
+            Ok(answer) => {
+                if in_order(&answer) {
+                    self.connection = Some(connection);
+                }
+                answer
+            }
+            Err(_) => Answer::Error(TIMED_OUT, String::new()),
+        }
+    }
+}
+
+/// Whether the server did its part, so that the connection is kept.
+fn in_order(answer: &Answer) -> bool {
+    match answer {
+        Answer::Ok(_) => true,
+        Answer::Error(error, _) => *error == NOT_EQUAL || *error == NO_FUNDS,
+        Answer::Defect(_) => false,
+    }
+}
