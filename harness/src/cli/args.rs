@@ -254,6 +254,9 @@ pub(super) struct RunOptions {
     /// Use this file for a program the system uploads, e.g. `miroir=/path/to/miroir`
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_binary)]
     pub(super) binary: Vec<(String, PathBuf)>,
+    /// Let nodes that lack a system's packages install them, by their own package manager
+    #[arg(long)]
+    pub(super) install_packages: bool,
     /// Environment for every service, e.g. `RUST_LOG=debug`
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_env)]
     pub(super) env: Vec<(String, String)>,

@@ -99,6 +99,7 @@ pub(super) fn run_chosen(
         seed,
         out: args.out.clone(),
         binaries: args.binary.iter().cloned().collect(),
+        install_packages: args.install_packages,
         lease: Duration::from_millis(args.lease_ms),
         command: repeat_line(seed, args.seed.is_some()),
         interrupt,

@@ -109,7 +109,10 @@ impl FleetNode {
 const MACHINE: &str = "cat /proc/sys/kernel/random/boot_id && readlink /proc/self/ns/net";
 
 /// Nothing is done to the machine that the harness runs on, by whatever name it is called.
-async fn refuse_own_machine(remote: &Arc<SshRemote>, address: IpAddr) -> Result<(), FleetError> {
+pub(super) async fn refuse_own_machine(
+    remote: &Arc<SshRemote>,
+    address: IpAddr,
+) -> Result<(), FleetError> {
     let node = remote.node().to_owned();
     if address.is_loopback() {
         return Err(FleetError::Loopback { node, address });

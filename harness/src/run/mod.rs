@@ -17,6 +17,7 @@ mod observed;
 mod operations;
 mod operator;
 mod primary;
+mod programs;
 mod progress;
 mod recovery;
 mod rejudge;
@@ -94,6 +95,8 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// Programs named on the command line instead of those beside this executable.
     pub binaries: BTreeMap<String, PathBuf>,
+    /// Nodes that lack a system's packages get them by their package manager.
+    pub install_packages: bool,
     /// Faults end when the harness was silent for this long.
     pub lease: Duration,
     /// The command line that repeats the run.
@@ -203,6 +206,8 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         }
     }
     preflight(&remotes).await?;
+    let provided = programs::provide(&request, &remotes, &addresses).await;
+    provided.map_err(RunError::Nodes)?;
     let dir = RunDir::create(&request.out, &request.name, request.seed)?;
     let mut results = SuiteResults {
         schema_version: SCHEMA_VERSION,
