@@ -57,7 +57,8 @@ fn again(args: &[&str]) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Names say all: workload, level, transactions, and how versions or the model are chosen.
+/// Names say all: workload, level, transactions, how versions or the model are chosen, and how many
+/// processes if not 10.
 fn cases() -> Vec<String> {
     let mut names = Vec::new();
     for (level, _) in LEVELS {
@@ -75,14 +76,16 @@ fn cases() -> Vec<String> {
         "strong-session-read-atomic",
         "causal",
     ] {
-        names.push(format!("register strict 1000000 {model}"));
+        for processes in [10, 50, 100] {
+            names.push(format!("register strict 1000000 {model} {processes}"));
+        }
     }
     names
 }
 
 fn case(name: &str) -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = name.split(' ').collect();
-    let [workload, level, txns, how] = words[..] else {
+    let [workload, level, txns, how, ref processes @ ..] = words[..] else {
         return Err("not a case".into());
     };
     let workload = if workload == "list" {
@@ -95,7 +98,11 @@ fn case(name: &str) -> Result<(), Box<dyn Error>> {
         .find(|(known, _)| *known == level)
         .ok_or("no such level")?
         .1;
-    let history = Setup::new(level, workload, txns.parse()?).transactions();
+    let mut setup = Setup::new(level, workload, txns.parse()?);
+    if let Some(processes) = processes.first() {
+        setup.processes = processes.parse()?;
+    }
+    let history = setup.transactions();
     measure(name, &history, workload, &Dictionary::default(), how, 0.0)
 }
 

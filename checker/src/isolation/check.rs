@@ -1,6 +1,6 @@
 //! Judges a history of transactions.
 
-use super::anomaly::{Anomaly, Form};
+use super::anomaly::{Anomaly, Form, View};
 use super::cases::Cases;
 use super::cycle::{Cycle, Step};
 use super::cycles;
@@ -33,7 +33,8 @@ pub fn check(
 struct Judged {
     present: Vec<bool>,
     edges: u64,
-    notes: Vec<String>,
+    /// Why a model that speaks of causality could not be judged, if so.
+    causality: Option<String>,
 }
 
 fn check_lists(
@@ -51,7 +52,7 @@ fn check_lists(
     Ok(Judged {
         present: lists.present,
         edges,
-        notes: Vec::new(),
+        causality: None,
     })
 }
 
@@ -63,7 +64,7 @@ fn check_registers(
 ) -> Result<Judged, WrittenTwice> {
     let registers = Registers::new(history)?;
     registers::find_within(&registers, names, cases);
-    let note = registers::find_views(&registers, options.form(), names, cases);
+    let causality = registers::find_views(&registers, options.form(), names, cases);
     let order = VersionOrder::infer(&registers, options.versions, names, cases);
     let data = |graph: &mut GraphBuilder| registers::add_edges(&registers, &order, graph);
     let reason = |from, to, edge| registers::reason(&registers, &order, names, from, to, edge);
@@ -78,7 +79,7 @@ fn check_registers(
     Ok(Judged {
         present: registers.present,
         edges,
-        notes: note.into_iter().collect(),
+        causality,
     })
 }
 
@@ -158,9 +159,13 @@ fn report(history: &Transactions, options: &Options, cases: Cases, judged: Judge
         .copied()
         .filter(|a| options.forbids(*a))
         .collect();
-    let mut notes = judged.notes;
+    let causal = options.forbids(Anomaly::View(View::Causal, Form::Process));
+    let undecided = causal && judged.causality.is_some();
+    let mut notes: Vec<String> = judged.causality.into_iter().collect();
     let verdict = if !forbidden.is_empty() {
         Verdict::Invalid
+    } else if undecided {
+        Verdict::Unknown
     } else if judged.edges == 0 {
         notes.push("no transaction depends on another, so there is nothing to judge by".to_owned());
         Verdict::Unknown

@@ -83,17 +83,19 @@ pub(crate) fn process(history: &Transactions, present: &[bool], graph: &mut Grap
 
 /// The transactions in the order in which processes ran them.
 pub(crate) fn by_process_order(history: &Transactions) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..history.txns().len() as u32).collect();
-    let begin = |txn: &u32| {
-        let txn = history.txn(*txn);
-        if txn.invoked == NONE {
-            txn.completed
-        } else {
-            txn.invoked
-        }
-    };
-    order.sort_by_key(begin);
-    order
+    let mut order: Vec<(u32, u32)> = (0..)
+        .zip(history.txns())
+        .map(|(number, txn)| {
+            let begin = if txn.invoked == NONE {
+                txn.completed
+            } else {
+                txn.invoked
+            };
+            (begin, number)
+        })
+        .collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, txn)| txn).collect()
 }
 
 #[cfg(test)]

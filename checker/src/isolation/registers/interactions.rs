@@ -81,7 +81,7 @@ impl<'a> Registers<'a> {
             .map(|txn| txn.outcome == Outcome::Committed);
         let mut registers = Registers {
             history,
-            interactions: Vec::new(),
+            interactions: Vec::with_capacity(history.all_ops().len()),
             rows: Vec::new(),
             key: (0..history.keys()).collect(),
             value: vec![NIL; history.keys() as usize],

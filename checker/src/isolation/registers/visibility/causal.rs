@@ -1,88 +1,180 @@
 //! Causal views: whoever reads a write sees all that its transaction had seen.
 //!
 //! Per session, how far into it each transaction sees: one pass in the order of session and reads. Some
-//! sessions at a time, so that memory is linear.
+//! sessions at a time, so that memory is linear; and from the first of their transactions to the last read
+//! of what they wrote, so that many short sessions cost no more than a few long ones.
+
+use std::ops::Range;
 
 use super::super::super::transactions::NONE;
 use super::super::interactions::Registers;
 use super::constraints::Constraints;
 
 /// Sessions per pass.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
-/// Operations times sessions that are judged at most: some ten seconds.
+/// Transactions times sessions that are judged at most: some ten seconds.
 const MOST: u64 = 2_000_000_000;
 
-/// Whether judging takes a reasonable time.
-pub(super) fn is_feasible(registers: &Registers<'_>) -> bool {
-    let mut processes: Vec<i64> = registers
-        .history
-        .txns()
-        .iter()
-        .map(|txn| txn.process)
-        .collect();
-    processes.sort_unstable();
-    processes.dedup();
-    processes.len() as u64 * registers.interactions.len() as u64 <= MOST
-}
-
-/// Adds the constraints of causal views.
-pub(super) fn add(registers: &Registers<'_>, constraints: &mut Constraints) {
+/// Adds the constraints of causal views. Returns false, and adds none, if that takes too long.
+pub(super) fn add(registers: &Registers<'_>, constraints: &mut Constraints) -> bool {
+    let passes = passes(registers, constraints);
+    let length = |pass: &Range<u32>| u64::from(pass.end - pass.start) * LANES as u64;
+    if passes.iter().map(length).sum::<u64>() > MOST {
+        return false;
+    }
     let writes = Writes::new(registers, constraints);
-    // Per transaction and session, how many transactions of the session it sees, or is the last of.
-    let mut sees = vec![[0u32; LANES]; registers.history.txns().len()];
-    let order = std::mem::take(&mut constraints.order);
-    for first in (0..constraints.sessions.len()).step_by(LANES) {
-        for txn in &order {
-            let mut seen = [0u32; LANES];
-            let session = constraints.session[*txn as usize];
-            let place = constraints.place[*txn as usize];
-            if session != NONE && place > 0 {
-                seen = sees[constraints.sessions[session as usize][place as usize - 1] as usize];
-            }
-            for interaction in registers.of(*txn) {
-                if interaction.read != NONE {
-                    let writer = registers.writer[interaction.read as usize];
-                    if writer != NONE && writer != *txn {
-                        let of_writer = &sees[writer as usize];
-                        for lane in 0..LANES {
-                            seen[lane] = seen[lane].max(of_writer[lane]);
-                        }
+    let steps = Steps::new(registers, constraints, &writes);
+    // Per position since the pass began, how many transactions of each session are seen from there, or end
+    // there.
+    let mut sees: Vec<Seen> = Vec::new();
+    for (number, pass) in passes.into_iter().enumerate() {
+        let sessions = (number * LANES) as u32..((number + 1) * LANES) as u32;
+        sees.clear();
+        for position in pass.clone() {
+            let step = &steps.all[position as usize];
+            let reads = steps.reads(position);
+            // What was before the pass saw nothing of its sessions.
+            let seen_from = |before: u32| -> Option<&Seen> {
+                (before < position)
+                    .then(|| before.checked_sub(pass.start))?
+                    .map(|at| &sees[at as usize])
+            };
+            let mut seen: Seen = [0; LANES];
+            let own = std::iter::once(step.before);
+            for before in own.chain(reads.iter().map(|read| read.from)) {
+                if let Some(other) = seen_from(before) {
+                    for (seen, other) in seen.iter_mut().zip(other) {
+                        *seen = (*seen).max(*other);
                     }
                 }
             }
-            for interaction in registers.of(*txn) {
-                if interaction.read == NONE {
-                    continue;
-                }
-                let from = registers.writer[interaction.read as usize];
-                if from == NONE && !registers.is_initial(interaction.read) {
-                    continue;
-                }
-                for (session, writers) in writes.of(interaction.key, first as u32, LANES as u32) {
-                    let lane = (session - first as u32) as usize;
-                    // The last of the session's writes that is seen; what `from` itself had seen comes
-                    // before it anyway.
+            let concerned = |read: &&Read| {
+                let (first, last) = read.writers;
+                first < sessions.end && sessions.start <= last
+            };
+            for read in reads.iter().filter(concerned) {
+                for (session, writers) in writes.of(read.key, &sessions) {
+                    let lane = (session - sessions.start) as usize;
+                    // The last of the session's writes that is seen; what the transaction read from had
+                    // seen comes before it anyway.
                     let number = writers.partition_point(|(place, _)| *place < seen[lane]);
-                    if number > 0 {
-                        let (place, other) = writers[number - 1];
-                        let known = from != NONE && place < sees[from as usize][lane];
-                        if other != from && !known {
-                            constraints.must_precede(other, from, *txn, interaction.key);
-                        }
+                    let Some((place, other)) = number.checked_sub(1).map(|last| writers[last])
+                    else {
+                        continue;
+                    };
+                    if seen_from(read.from).is_none_or(|seen| place >= seen[lane]) {
+                        let at = |position: u32| constraints.order.get(position as usize).copied();
+                        let (from, txn) = (
+                            at(read.from).unwrap_or(NONE),
+                            constraints.order[position as usize],
+                        );
+                        constraints.must_precede(other, from, txn, read.key);
                     }
                 }
             }
-            if session != NONE {
-                let lane = (session as usize).wrapping_sub(first);
-                if lane < LANES {
-                    seen[lane] = place + 1;
-                }
+            if sessions.contains(&step.session) {
+                seen[(step.session - sessions.start) as usize] = step.place + 1;
             }
-            sees[*txn as usize] = seen;
+            sees.push(seen);
         }
     }
-    constraints.order = order;
+    true
+}
+
+/// Per session of a pass, how many of its transactions are seen.
+type Seen = [u32; LANES];
+
+/// For each pass, the positions that matter: from the first transaction of its sessions to the last that
+/// reads what they wrote.
+fn passes(registers: &Registers<'_>, constraints: &Constraints) -> Vec<Range<u32>> {
+    let position = |txn: u32| constraints.position[txn as usize];
+    let mut last_read = vec![0; registers.history.keys() as usize];
+    for interaction in &registers.interactions {
+        if interaction.read != NONE {
+            let last = &mut last_read[interaction.key as usize];
+            *last = position(interaction.txn).max(*last);
+        }
+    }
+    let pass = |sessions: &[Vec<u32>]| {
+        let all = || sessions.iter().flatten().copied();
+        let written = |txn: u32| {
+            let writes = registers.of(txn).iter().filter(|one| one.write != NONE);
+            writes.map(|one| last_read[one.key as usize])
+        };
+        let first = all().map(position).min().unwrap_or(0);
+        let last = all().flat_map(written).max().unwrap_or(0);
+        first..first.max(last + 1)
+    };
+    constraints.sessions.chunks(LANES).map(pass).collect()
+}
+
+/// What leads to the transaction at a position of the order.
+struct Step {
+    /// The position of the one before in its session, or [`NONE`].
+    before: u32,
+    /// Its session, or [`NONE`], and its place there.
+    session: u32,
+    place: u32,
+    /// Where its reads begin.
+    reads: u32,
+}
+
+/// A read of what was there at first or a transaction left.
+struct Read {
+    key: u32,
+    /// The position of the transaction, or [`NONE`].
+    from: u32,
+    /// The first and the last session that wrote the key.
+    writers: (u32, u32),
+}
+
+/// The transactions by position.
+struct Steps {
+    all: Vec<Step>,
+    reads: Vec<Read>,
+}
+
+impl Steps {
+    fn new(registers: &Registers<'_>, constraints: &Constraints, writes: &Writes) -> Self {
+        let mut steps = Steps {
+            all: Vec::with_capacity(constraints.order.len()),
+            reads: Vec::with_capacity(registers.interactions.len()),
+        };
+        let position = |txn: u32| match txn {
+            NONE => NONE,
+            txn => constraints.position[txn as usize],
+        };
+        for txn in &constraints.order {
+            steps.all.push(Step {
+                before: constraints.before(*txn).map_or(NONE, position),
+                session: constraints.session[*txn as usize],
+                place: constraints.place[*txn as usize],
+                reads: steps.reads.len() as u32,
+            });
+            for interaction in registers.of(*txn) {
+                let version = interaction.read;
+                if version == NONE {
+                    continue;
+                }
+                let writer = registers.writer[version as usize];
+                if writer != NONE || registers.is_initial(version) {
+                    steps.reads.push(Read {
+                        key: interaction.key,
+                        from: position(writer),
+                        writers: writes.bounds(interaction.key),
+                    });
+                }
+            }
+        }
+        steps
+    }
+
+    fn reads(&self, position: u32) -> &[Read] {
+        let next = self.all.get(position as usize + 1);
+        let end = next.map_or(self.reads.len(), |next| next.reads as usize);
+        &self.reads[self.all[position as usize].reads as usize..end]
+    }
 }
 
 /// Per key and session, the places of transactions that wrote the key.
@@ -140,19 +232,29 @@ impl Writes {
         writes
     }
 
+    fn groups(&self, key: u32) -> &[(u32, u32, u32)] {
+        &self.groups[self.rows[key as usize] as usize..self.rows[key as usize + 1] as usize]
+    }
+
+    /// The first and the last session that wrote a key; without any, the first is after the last.
+    fn bounds(&self, key: u32) -> (u32, u32) {
+        match self.groups(key) {
+            [] => (NONE, 0),
+            [first, .., last] => (first.0, last.0),
+            [only] => (only.0, only.0),
+        }
+    }
+
     /// The writes of a key by some sessions.
     fn of(
         &self,
         key: u32,
-        first: u32,
-        count: u32,
+        sessions: &Range<u32>,
     ) -> impl Iterator<Item = (u32, &[(u32, u32)])> + '_ {
-        let groups =
-            &self.groups[self.rows[key as usize] as usize..self.rows[key as usize + 1] as usize];
-        let from = groups.partition_point(|group| group.0 < first);
-        let groups = groups[from..]
-            .iter()
-            .take_while(move |group| group.0 < first + count);
+        let groups = self.groups(key);
+        let from = groups.partition_point(|group| group.0 < sessions.start);
+        let end = sessions.end;
+        let groups = groups[from..].iter().take_while(move |group| group.0 < end);
         groups.map(|(session, from, to)| (*session, &self.places[*from as usize..*to as usize]))
     }
 }

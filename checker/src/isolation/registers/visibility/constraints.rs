@@ -11,7 +11,7 @@ use super::super::super::transactions::{NONE, Outcome};
 use super::super::interactions::Registers;
 use super::super::within::show;
 
-const ALL: Edges = Edges::of(&[Edge::Ww, Edge::Wr, Edge::Order]);
+const ALL: Edges = Edges::of(&[Edge::Ww, Edge::Wr]);
 
 /// Session order, "read from", and what a level adds.
 pub(super) struct Constraints {
@@ -23,11 +23,21 @@ pub(super) struct Constraints {
     pub(super) sessions: Vec<Vec<u32>>,
     /// Transactions so that session order and "read from" lead forward.
     pub(super) order: Vec<u32>,
+    /// Per transaction, its position in `order`.
+    pub(super) position: Vec<u32>,
     /// Pairs: the first committed before the second, because of what the third read.
     pub(super) added: Vec<(u32, u32, u32)>,
     /// A transaction that read an initial version although it must see another: by whom, and of which
     /// key.
     pub(super) initial: Option<(u32, u32, u32)>,
+}
+
+/// How far a transaction's predecessors were followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    New,
+    Entered,
+    Done,
 }
 
 impl Constraints {
@@ -39,29 +49,70 @@ impl Constraints {
             place: vec![0; txns],
             sessions: Vec::new(),
             order: Vec::new(),
+            position: vec![0; txns],
             added: Vec::new(),
             initial: None,
         };
+        let begun = by_process_order(registers.history);
         if sessions {
-            constraints.number_sessions(registers);
+            constraints.number_sessions(registers, &begun);
         }
-        let graph = constraints.graph(registers).finish();
-        let components = Components::new(&graph, ALL);
-        if components.count < graph.nodes() {
-            return None;
+        constraints.order = constraints.sort(registers, &begun)?;
+        for (position, txn) in constraints.order.iter().enumerate() {
+            constraints.position[*txn as usize] = position as u32;
         }
-        // Edges lead from higher to lower components.
-        let mut order = vec![0; txns];
-        for (txn, component) in components.of.iter().enumerate() {
-            order[txns - 1 - *component as usize] = txn as u32;
-        }
-        constraints.order = order;
         Some(constraints)
     }
 
-    fn number_sessions(&mut self, registers: &Registers<'_>) {
+    /// Transactions so that session order and "read from" lead forward, as near as possible to the order
+    /// in which they began.
+    fn sort(&self, registers: &Registers<'_>, begun: &[u32]) -> Option<Vec<u32>> {
+        let mut order = Vec::with_capacity(begun.len());
+        let mut marks = vec![Mark::New; begun.len()];
+        let mut stack = Vec::new();
+        for first in begun {
+            stack.push(*first);
+            while let Some(txn) = stack.last().copied() {
+                if marks[txn as usize] == Mark::New {
+                    marks[txn as usize] = Mark::Entered;
+                    for before in self.direct(registers, txn) {
+                        match marks[before as usize] {
+                            Mark::New => stack.push(before),
+                            Mark::Entered => return None,
+                            Mark::Done => {}
+                        }
+                    }
+                    continue;
+                }
+                stack.pop();
+                if marks[txn as usize] == Mark::Entered {
+                    marks[txn as usize] = Mark::Done;
+                    order.push(txn);
+                }
+            }
+        }
+        Some(order)
+    }
+
+    /// What precedes a transaction directly: the one before in its session, and those it read from.
+    fn direct(&self, registers: &Registers<'_>, txn: u32) -> impl Iterator<Item = u32> {
+        let reads = registers.of(txn).iter().filter(|read| read.read != NONE);
+        let writers = reads.map(|read| registers.writer[read.read as usize]);
+        self.before(txn)
+            .into_iter()
+            .chain(writers.filter(move |writer| *writer != NONE && *writer != txn))
+    }
+
+    /// The transaction before one in its session.
+    pub(super) fn before(&self, txn: u32) -> Option<u32> {
+        let members = self.sessions.get(self.session[txn as usize] as usize)?;
+        let place = self.place[txn as usize].checked_sub(1)?;
+        Some(members[place as usize])
+    }
+
+    fn number_sessions(&mut self, registers: &Registers<'_>, begun: &[u32]) {
         let mut of: HashMap<i64, u32> = HashMap::new();
-        for txn in by_process_order(registers.history) {
+        for txn in begun.iter().copied() {
             let described = registers.history.txn(txn);
             if !registers.present[txn as usize] {
                 continue;
@@ -81,24 +132,6 @@ impl Constraints {
                 of.remove(&described.process);
             }
         }
-    }
-
-    fn graph(&self, registers: &Registers<'_>) -> GraphBuilder {
-        let mut graph = GraphBuilder::new(self.session.len() as u32);
-        for interaction in &registers.interactions {
-            if interaction.read != NONE {
-                let writer = registers.writer[interaction.read as usize];
-                if writer != NONE {
-                    graph.edge(writer, interaction.txn, Edge::Wr);
-                }
-            }
-        }
-        for members in &self.sessions {
-            for pair in members.windows(2) {
-                graph.edge(pair[0], pair[1], Edge::Order);
-            }
-        }
-        graph
     }
 
     /// `reader` read a key from `from` (or its initial version) although it must see that `other` wrote
@@ -127,7 +160,17 @@ impl Constraints {
             );
             return Some((vec![other, reader], text));
         }
-        let mut graph = self.graph(registers);
+        let position = |txn: &u32| self.position[*txn as usize];
+        let mut added = self.added.iter();
+        if added.all(|(before, after, _)| position(before) < position(after)) {
+            return None;
+        }
+        let mut graph = GraphBuilder::new(self.session.len() as u32);
+        for txn in &self.order {
+            for before in self.direct(registers, *txn) {
+                graph.edge(before, *txn, Edge::Wr);
+            }
+        }
         for (before, after, _) in &self.added {
             graph.edge(*before, *after, Edge::Ww);
         }

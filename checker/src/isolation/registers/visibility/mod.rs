@@ -37,7 +37,11 @@ pub(crate) fn find_views(
         match view {
             View::Monotonic => atomic::add(registers, &mut constraints, true),
             View::Atomic => atomic::add(registers, &mut constraints, false),
-            View::Causal => causal::add(registers, &mut constraints),
+            View::Causal => {
+                if !causal::add(registers, &mut constraints) {
+                    return Found::TooLong;
+                }
+            }
         }
         let form = if sessions { Form::Process } else { Form::Data };
         match constraints.find_cycle(registers, names) {
@@ -50,11 +54,15 @@ pub(crate) fn find_views(
     };
     let sessions = form != Form::Data;
     let mut note = None;
-    if sessions && !causal::is_feasible(registers) {
-        note = Some("there are too many processes to judge causality".to_owned());
-    } else if sessions && judge(View::Causal, true, cases) == Found::Nothing {
-        // Whoever sees all causes sees all else.
-        return None;
+    if sessions {
+        match judge(View::Causal, true, cases) {
+            // Whoever sees all causes sees all else.
+            Found::Nothing => return None,
+            Found::TooLong => {
+                note = Some("there are too many long sessions to judge causality".to_owned());
+            }
+            Found::Violation | Found::Circle => {}
+        }
     }
     for view in [View::Atomic, View::Monotonic] {
         let found = judge(view, false, cases);
@@ -77,4 +85,6 @@ enum Found {
     Violation,
     /// What was read leads in a circle by itself: told elsewhere.
     Circle,
+    /// Judging would take too long.
+    TooLong,
 }
