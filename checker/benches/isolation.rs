@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use shakedown_checker::clock::Clock;
 use shakedown_checker::import::transactions;
 use shakedown_checker::isolation::{
     Dictionary, Inference, Model, Options, Report, Transactions, Workload, check,
@@ -155,7 +156,7 @@ fn read(args: &[String]) -> Result<(), Box<dyn Error>> {
     let before = cpu_seconds();
     let text = std::fs::read_to_string(file)?;
     let workload = transactions::workload_of(&text).unwrap_or_default();
-    let imported = transactions::read(&text, workload, usize::MAX)?;
+    let imported = transactions::read(&text, workload, usize::MAX, Clock::default())?;
     drop(text);
     let reading = cpu_seconds() - before;
     measure(

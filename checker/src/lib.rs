@@ -8,6 +8,7 @@
 pub mod availability;
 pub mod catalogue;
 mod check;
+pub mod clock;
 pub mod difference;
 mod error;
 pub mod history;

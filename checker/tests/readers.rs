@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use shakedown_checker::catalogue::{MODELS, Options};
+use shakedown_checker::clock::Clock;
 use shakedown_checker::import::{Format, Source, SourceError};
 use shakedown_checker::verdict::Verdict;
 
@@ -158,7 +159,7 @@ fn a_text_cut_off_anywhere_is_not_valid() {
 fn a_small_file_that_grows_past_the_limit_is_refused_and_unknown() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&gzip(&vec![b' '; 50 << 20])).unwrap();
-    let opened = Source::open(file.path(), None, 1 << 20);
+    let opened = Source::open(file.path(), None, 1 << 20, Clock::default());
     assert!(
         matches!(opened, Err(SourceError::Memory { limit_bytes, .. }) if limit_bytes == 1 << 20),
         "{opened:?}"

@@ -191,3 +191,182 @@ fn a_limit_that_is_reached_is_named_and_the_verdict_is_unknown() {
         assert!(ended.out.contains(named), "{}", ended.out);
     }
 }
+
+/// Transactions: process, and what it did. All are called before any is answered, unless `calls` says after how
+/// many answers they are.
+fn transactions(all: &[(u32, &str)], calls: &[usize]) -> String {
+    let mut text = String::new();
+    for answered in 0..=all.len() {
+        for (at, (process, does)) in all.iter().enumerate() {
+            if calls.get(at).copied().unwrap_or(0) == answered {
+                text += &format!("{{:type :invoke, :f :txn, :process {process}, :value {does}}}\n");
+            }
+        }
+        if let Some((process, does)) = all.get(answered) {
+            text += &format!("{{:type :ok, :f :txn, :process {process}, :value {does}}}\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn each_option_of_isolation_changes_the_outcome_that_it_is_for() {
+    let dir = TempDir::new().unwrap();
+    // T1 missed a write of T2, and T2 missed one of T1 if x = 1 comes before x = 2.
+    let (first, second, third) = ("[[:w x 1]]", "[[:w x 2] [:r y nil]]", "[[:r x 1] [:w y 1]]");
+    let follows = "[[:r x 1] [:w x 2] [:r y nil]]";
+    let by_read = transactions(&[(0, first), (1, follows), (2, third)], &[]);
+    let by_process = transactions(&[(0, first), (0, second), (2, third)], &[0, 1]);
+    let by_time = transactions(&[(0, first), (1, second), (2, third)], &[0, 1]);
+    let skew = transactions(
+        &[
+            (0, "[[:append x 1] [:r y []]]"),
+            (1, "[[:append y 1] [:r x []]]"),
+            (0, "[[:r x [1]] [:r y [1]]]"),
+        ],
+        &[0, 0, 2],
+    );
+    let reads = transactions(&[(0, "[[:r x 1]]")], &[]);
+    let keys = ["--wfr-keys", "--sequential-keys", "--linearizable-keys"];
+    for (name, text, model, options, code) in [
+        ("read", &by_read, "serializable", &[][..], 0),
+        ("read", &by_read, "serializable", &keys[..1], 1),
+        ("read", &by_read, "serializable", &keys[1..], 0),
+        ("process", &by_process, "serializable", &[], 0),
+        ("process", &by_process, "serializable", &keys[1..2], 1),
+        ("process", &by_process, "serializable", &keys[..1], 0),
+        ("time", &by_time, "serializable", &keys[..2], 0),
+        ("time", &by_time, "serializable", &keys[2..], 1),
+        ("skew", &skew, "snapshot-isolation", &[], 0),
+        (
+            "skew",
+            &skew,
+            "snapshot-isolation",
+            &["--forbid", "G2-item"],
+            1,
+        ),
+        ("skew", &skew, "snapshot-isolation", &["--forbid", "G0"], 0),
+        ("skew", &skew, "serializable", &[], 1),
+        // What was read is no list, unless one says that these are registers.
+        ("reads", &reads, "serializable", &[], 64),
+        (
+            "reads",
+            &reads,
+            "serializable",
+            &["--workload", "rw-register"],
+            2,
+        ),
+    ] {
+        let arguments = [&["--model", model], options].concat();
+        let ended = check(&written(&dir, name, text), &arguments);
+        assert_eq!(
+            ended.code, code,
+            "{arguments:?} {text}{}{}",
+            ended.out, ended.err
+        );
+    }
+}
+
+#[test]
+fn each_option_of_other_models_changes_the_outcome_that_it_is_for() {
+    let dir = TempDir::new().unwrap();
+    let one = |f: &str, asked: &str, told: &str| {
+        format!(
+            "{{:type :invoke, :f :{f}, :process 0, :value {asked}}}\n{{:type :ok, :f :{f}, :process 0, :value {told}}}\n"
+        )
+    };
+    let pairs = [
+        one("add", "[a 1]", "[a 1]"),
+        one("read", "[a nil]", "[a [1]]"),
+    ]
+    .concat();
+    let two = "[[:r 1 nil] [:r 2 nil]]";
+    for (text, model, option, without, with) in [
+        (
+            one("read", "nil", "5"),
+            "register",
+            &["--initial", "5"][..],
+            1,
+            0,
+        ),
+        (pairs, "set-full", &["--by-key"], 1, 0),
+        (
+            one("read", "nil", "{0 5, 1 4}"),
+            "bank",
+            &["--total", "10"],
+            0,
+            1,
+        ),
+        (
+            one("read", "nil", "{0 -1, 1 4}"),
+            "bank",
+            &["--negative-balances"],
+            1,
+            0,
+        ),
+        (
+            one("txn", two, two),
+            "long-fork",
+            &["--group-size", "3"],
+            0,
+            64,
+        ),
+        (
+            one("read", "nil", "0"),
+            "register",
+            &["--format", "etcd-log"],
+            0,
+            64,
+        ),
+    ] {
+        let file = written(&dir, "history", &text);
+        let both = [without, with].map(|code| {
+            let option = if code == with { option } else { &[] };
+            check(&file, &[&["--model", model], option].concat()).code
+        });
+        assert_eq!(both, [without, with], "{model} {option:?}: {text}");
+    }
+}
+
+#[test]
+fn an_anomaly_of_transactions_is_drawn() {
+    let dir = TempDir::new().unwrap();
+    let lists = [
+        (0, "[[:append x 1] [:r y []]]"),
+        (1, "[[:append y 1] [:r x []]]"),
+        (0, "[[:r x [1]] [:r y [1]]]"),
+    ];
+    let file = written(&dir, "skew.edn", transactions(&lists, &[0, 0, 2]));
+    let page = dir.path().join("page.html");
+    let ended = check(
+        &file,
+        &["--model", "serializable", "--html", page.to_str().unwrap()],
+    );
+    assert_eq!(ended.code, 1, "{}{}", ended.out, ended.err);
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.contains("G2-item") && html.contains("<svg"), "{html}");
+}
+
+#[test]
+fn a_time_limit_ends_reading_and_what_was_read_is_checked() {
+    let dir = TempDir::new().unwrap();
+    let stale = written(&dir, "stale.edn", STALE);
+    let lists = written(
+        &dir,
+        "lists.edn",
+        transactions(&[(0, "[[:append x 1]]")], &[]),
+    );
+    for (file, model) in [
+        (&stale, "register"),
+        (&stale, "unhandled-errors"),
+        (&lists, "serializable"),
+    ] {
+        let ended = check(file, &["--model", model, "--time-limit", "0ms"]);
+        assert_eq!(ended.code, 2, "{}{}", ended.out, ended.err);
+        assert!(
+            ended.out.contains("time limit was reached after"),
+            "{}",
+            ended.out
+        );
+    }
+}

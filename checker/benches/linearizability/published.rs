@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use shakedown_checker::clock::Clock;
 use shakedown_checker::import::operations::{self, Dialect};
 use shakedown_checker::import::{Names, Source};
 use shakedown_checker::linearizability::models::{AppendText, NIL, Register};
@@ -28,9 +29,13 @@ pub(crate) fn porcupine() -> Result<(), Box<dyn Error>> {
     }
     let (mut total, mut slowest) = (0.0, Vec::new());
     for file in files(&root.join("porcupine/etcd"))? {
-        let source = Source::open(&file, None, LIMIT_BYTES)?;
+        let source = Source::open(&file, None, LIMIT_BYTES, Clock::default())?;
         let dialect = Dialect::of(source.format());
-        let read = operations::register(&mut source.events()?, &mut Names::default(), dialect)?;
+        let read = operations::register(
+            &mut source.events(Clock::default())?,
+            &mut Names::default(),
+            dialect,
+        )?;
         let (_, history) = read
             .history
             .into_single()
@@ -54,8 +59,8 @@ pub(crate) fn porcupine() -> Result<(), Box<dyn Error>> {
         return Err(format!("the etcd logs took more than {MOST_ETCD_SECONDS} s").into());
     }
     for file in files(&root.join("porcupine/kv"))? {
-        let source = Source::open(&file, None, LIMIT_BYTES)?;
-        let read = operations::texts(&mut source.events()?, &mut Names::default())?;
+        let source = Source::open(&file, None, LIMIT_BYTES, Clock::default())?;
+        let read = operations::texts(&mut source.events(Clock::default())?, &mut Names::default())?;
         let (_, measured) = mean(20, || all_keys(&AppendText, &read.history));
         println!(
             "Porcupine's {}: {:.3} ms, {}",
@@ -70,9 +75,13 @@ pub(crate) fn porcupine() -> Result<(), Box<dyn Error>> {
 /// A history of registers in any format: seconds to read it, and to check it.
 pub(crate) fn registers(file: &Path) -> Result<(), Box<dyn Error>> {
     let before = cpu_seconds();
-    let source = Source::open(file, None, LIMIT_BYTES)?;
+    let source = Source::open(file, None, LIMIT_BYTES, Clock::default())?;
     let dialect = Dialect::of(source.format());
-    let read = operations::register(&mut source.events()?, &mut Names::default(), dialect)?;
+    let read = operations::register(
+        &mut source.events(Clock::default())?,
+        &mut Names::default(),
+        dialect,
+    )?;
     let first = source.text().lines().next().unwrap_or_default();
     let initial = if first.contains("init=0") { 0 } else { NIL };
     let reading = cpu_seconds() - before;

@@ -2,70 +2,53 @@
 
 use serde_json::json;
 
+use crate::clock::Clock;
 use crate::import::recorded_transactions;
 use crate::import::transactions::{self, Imported};
 use crate::import::{Format, ImportError, Source, SourceError};
 use crate::isolation::{
-    self as iso, Anomaly, Case, Class, Report, Workload, WrittenTwice, check, describe, draw,
+    self as iso, Anomaly, Case, Class, Report, Workload, WrittenTwice, check_until, describe, draw,
 };
 use crate::verdict::Verdict;
 
-use super::{Finding, Model, Options, Outcome};
-
-type Checked = Result<Outcome, SourceError>;
+use super::{Check, Finding, Model, Options, Outcome};
 
 /// A row per consistency model.
-pub(super) static MODELS: [Model; COUNT] = [
-    row::<0>(),
-    row::<1>(),
-    row::<2>(),
-    row::<3>(),
-    row::<4>(),
-    row::<5>(),
-    row::<6>(),
-    row::<7>(),
-    row::<8>(),
-    row::<9>(),
-    row::<10>(),
-    row::<11>(),
-    row::<12>(),
-    row::<13>(),
-    row::<14>(),
-    row::<15>(),
-    row::<16>(),
-    row::<17>(),
-    row::<18>(),
-    row::<19>(),
-    row::<20>(),
-    row::<21>(),
-    row::<22>(),
-    row::<23>(),
-    row::<24>(),
-    row::<25>(),
-    row::<26>(),
-    row::<27>(),
-];
+pub(super) static MODELS: [Model; COUNT] = {
+    let mut rows = [row(0); COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        rows[at] = row(at);
+        at += 1;
+    }
+    rows
+};
 
 const COUNT: usize = iso::Model::ALL.len();
 
-const fn row<const N: usize>() -> Model {
+const fn row(at: usize) -> Model {
+    let model = iso::Model::ALL[at];
     Model {
-        name: iso::Model::ALL[N].name(),
-        about: iso::Model::ALL[N].about(),
+        name: model.name(),
+        about: model.about(),
         functions: "transactions of :r with :append (lists) or :w (registers)",
-        check: isolation::<N>,
+        check: Check::Isolation(model),
     }
 }
 
 /// Judges a history by one of the models.
-fn isolation<const N: usize>(source: &Source, options: &Options) -> Checked {
-    let model = iso::Model::ALL[N];
+pub(super) fn judge(
+    model: iso::Model,
+    source: &Source,
+    options: &Options,
+    clock: Clock,
+) -> Result<Outcome, SourceError> {
     let written;
     let mut truncated = source.truncated().map(str::to_owned);
     let text = match source.format() {
         Format::Edn => source.text(),
         Format::Arrow | Format::JsonLines => {
-            let mut events = source.events()?;
+            let mut events = source.events(clock.for_reading())?;
             let limit_bytes = options.memory_bytes.saturating_sub(source.text().len());
             let edn = recorded_transactions::as_edn(&mut events, limit_bytes);
             written = edn.map_err(|error| source.error(error))?;
@@ -82,7 +65,7 @@ fn isolation<const N: usize>(source: &Source, options: &Options) -> Checked {
     let found = options.workload.or_else(|| transactions::workload_of(text));
     let workload = found.unwrap_or_default();
     let limit_bytes = options.memory_bytes.saturating_sub(text.len());
-    let imported = transactions::read(text, workload, limit_bytes);
+    let imported = transactions::read(text, workload, limit_bytes, clock.for_reading());
     let imported = imported.map_err(|error| source.error(error))?;
     let how = iso::Options {
         models: vec![model],
@@ -90,16 +73,13 @@ fn isolation<const N: usize>(source: &Source, options: &Options) -> Checked {
         versions: options.versions,
         ..iso::Options::default()
     };
-    let mut outcome = match check(&imported.history, workload, &imported.names, &how) {
+    let (history, names) = (&imported.history, &imported.names);
+    let mut outcome = match check_until(history, workload, names, &how, clock) {
         Ok(report) => tell(model, workload, &imported, &report),
         Err(twice) => not_unique(&imported, twice),
     };
-    if let Some(why) = truncated {
+    if let Some(why) = truncated.or(imported.cut_off) {
         outcome.cut_off(why);
-    } else if let Some(line) = imported.cut_off {
-        outcome.cut_off(format!(
-            "line {line}: the file ends in the middle of an operation"
-        ));
     }
     Ok(outcome)
 }

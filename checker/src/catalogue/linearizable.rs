@@ -1,9 +1,11 @@
 //! The models of [`crate::linearizability`]: from a file to an outcome.
 
 use std::mem::size_of_val;
+use std::ops::ControlFlow;
 
 use serde_json::json;
 
+use crate::clock::{Clock, Progress};
 use crate::import::operations::{self, Dialect};
 use crate::import::{Event, Format, ImportError, Names, Recorded, Source, SourceError, Value};
 use crate::linearizability::models::{
@@ -22,11 +24,12 @@ const MAX_FINDINGS: usize = 16;
 
 type Checked = Result<Outcome, SourceError>;
 
-pub(super) fn register(source: &Source, options: &Options) -> Checked {
+pub(super) fn register(source: &Source, options: &Options, clock: Clock) -> Checked {
     let dialect = Dialect::of(source.format());
     judge(
         source,
         options,
+        clock,
         |events, names| operations::register(events, names, dialect),
         |names, _| Register {
             initial: names.number(&initial(source, options)),
@@ -34,11 +37,12 @@ pub(super) fn register(source: &Source, options: &Options) -> Checked {
     )
 }
 
-pub(super) fn multi_register(source: &Source, options: &Options) -> Checked {
+pub(super) fn multi_register(source: &Source, options: &Options, clock: Clock) -> Checked {
     let dialect = Dialect::of(source.format());
     judge(
         source,
         options,
+        clock,
         |events, names| operations::multi_register(events, names, dialect),
         |names, recorded| {
             let initial = names.number(&initial(source, options));
@@ -59,32 +63,34 @@ fn keys_of(op: &TxnOp) -> impl Iterator<Item = i64> {
     })
 }
 
-pub(super) fn mutex(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::mutex, |_, _| Mutex)
+pub(super) fn mutex(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::mutex, |_, _| Mutex)
 }
 
-pub(super) fn counter(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::counter, |_, _| Counter)
+pub(super) fn counter(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::counter, |_, _| Counter)
 }
 
-pub(super) fn set(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::set, |_, _| Set)
+pub(super) fn set(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::set, |_, _| Set)
 }
 
-pub(super) fn queue(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::put_take, |_, _| Bag)
+pub(super) fn queue(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::put_take, |_, _| Bag)
 }
 
-pub(super) fn fifo_queue(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::put_take, |_, _| FifoQueue)
+pub(super) fn fifo_queue(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::put_take, |_, _| {
+        FifoQueue
+    })
 }
 
-pub(super) fn stack(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::put_take, |_, _| Stack)
+pub(super) fn stack(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::put_take, |_, _| Stack)
 }
 
-pub(super) fn append_text(source: &Source, options: &Options) -> Checked {
-    judge(source, options, operations::texts, |_, _| AppendText)
+pub(super) fn append_text(source: &Source, options: &Options, clock: Clock) -> Checked {
+    judge(source, options, clock, operations::texts, |_, _| AppendText)
 }
 
 /// What a register holds at first: as asked for; as the first line says; 0 in EDN, as Knossos has it;
@@ -109,6 +115,7 @@ fn initial(source: &Source, options: &Options) -> Value {
 fn judge<M: Model>(
     source: &Source,
     options: &Options,
+    clock: Clock,
     read: impl FnOnce(
         &mut dyn Iterator<Item = Result<Event, ImportError>>,
         &mut Names,
@@ -119,14 +126,26 @@ where
     M::State: Send,
 {
     let mut names = Names::default();
-    let mut events = source.events()?;
+    let mut events = source.events(clock.for_reading())?;
     let recorded = read(&mut events, &mut names).map_err(|error| source.error(error))?;
     let truncated = source.truncated().or(events.truncated()).map(str::to_owned);
     let model = model(&mut names, &recorded);
     let held_bytes = source.text().len() + size_of_val(recorded.history.operations());
+    let tell = |progress: lin::Progress| {
+        let progress = Progress::Search {
+            returns: progress.returns,
+            of: progress.of,
+            configurations: progress.configurations,
+        };
+        match clock.stop(progress) {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    };
     let limits = Limits {
         memory_bytes: options.memory_bytes.saturating_sub(held_bytes),
-        time: options.time,
+        time: clock.left(),
+        progress: Some(&tell),
         threads: options.threads,
         ..Limits::default()
     };

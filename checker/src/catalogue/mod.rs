@@ -1,6 +1,6 @@
 //! What a history can be checked against, by name: one table of models, each with its checker.
 //!
-//! A new checker is a row in [`MODELS`]: a function from an opened [`Source`] and [`Options`] to an
+//! A new checker is a row of its kind's table: how to get from an opened [`Source`] and [`Options`] to an
 //! [`Outcome`]. Command line, JSON, HTML and exit code follow from that.
 
 mod invariant;
@@ -12,14 +12,18 @@ mod several;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::clock::{Clock, Tell};
 use crate::import::{Format, Source, SourceError, Value};
 use crate::isolation as iso;
 use crate::verdict::Verdict;
+
+use invariant::Make;
 
 pub use invariant::Invariants;
 pub use outcome::{Finding, Outcome};
 
 /// A model, and what decides whether a history satisfies it.
+#[derive(Clone, Copy)]
 pub struct Model {
     /// Its name on the command line.
     pub name: &'static str,
@@ -27,7 +31,15 @@ pub struct Model {
     pub about: &'static str,
     /// Functions it knows, as they are spelt in histories.
     pub functions: &'static str,
-    check: fn(&Source, &Options) -> Result<Outcome, SourceError>,
+    check: Check,
+}
+
+/// What decides.
+#[derive(Clone, Copy)]
+enum Check {
+    Linearizable(fn(&Source, &Options, Clock) -> Result<Outcome, SourceError>),
+    Invariant(Make),
+    Isolation(iso::Model),
 }
 
 /// Models of single objects, which are to be linearizable.
@@ -36,67 +48,67 @@ pub static MODELS: &[Model] = &[
         name: "register",
         about: "one value, or one for each key",
         functions: "read (get), write (put), delete, cas",
-        check: linearizable::register,
+        check: Check::Linearizable(linearizable::register),
     },
     Model {
         name: "cas-register",
         about: "another name of register",
         functions: "read (get), write (put), delete, cas",
-        check: linearizable::register,
+        check: Check::Linearizable(linearizable::register),
     },
     Model {
         name: "map",
         about: "another name of register",
         functions: "read (get), write (put), delete, cas",
-        check: linearizable::register,
+        check: Check::Linearizable(linearizable::register),
     },
     Model {
         name: "multi-register",
         about: "several registers read and written at one instant",
         functions: "any, with values like [[:read x 1] [:write y 2]]",
-        check: linearizable::multi_register,
+        check: Check::Linearizable(linearizable::multi_register),
     },
     Model {
         name: "mutex",
         about: "a lock",
         functions: "acquire (lock), release (unlock)",
-        check: linearizable::mutex,
+        check: Check::Linearizable(linearizable::mutex),
     },
     Model {
         name: "counter",
         about: "a number that is added to",
         functions: "add, read",
-        check: linearizable::counter,
+        check: Check::Linearizable(linearizable::counter),
     },
     Model {
         name: "set",
         about: "a set of values",
         functions: "add, remove (delete), contains, read",
-        check: linearizable::set,
+        check: Check::Linearizable(linearizable::set),
     },
     Model {
         name: "queue",
         about: "a queue that promises no order",
         functions: "enqueue (put, push), dequeue (take, pop)",
-        check: linearizable::queue,
+        check: Check::Linearizable(linearizable::queue),
     },
     Model {
         name: "fifo-queue",
         about: "a queue: first in, first out",
         functions: "enqueue (put, push), dequeue (take, pop)",
-        check: linearizable::fifo_queue,
+        check: Check::Linearizable(linearizable::fifo_queue),
     },
     Model {
         name: "stack",
         about: "a stack: last in, first out",
         functions: "push (put, enqueue), pop (take, dequeue)",
-        check: linearizable::stack,
+        check: Check::Linearizable(linearizable::stack),
     },
     Model {
         name: "append-text",
         about: "a text for each key, replaced, appended to and read as a whole",
         functions: "get, put, append",
-        check: linearizable::append_text,
+        check: Check::Linearizable(linearizable::append_text),
     },
 ];
 
@@ -118,8 +130,11 @@ pub struct Options {
     /// Memory that the history and the tables of a search may take, in bytes; past it the verdict is
     /// unknown. Operations and their order take about half as much again beside it.
     pub memory_bytes: usize,
-    /// Time after which a search gives up, and the verdict is unknown.
+    /// Time that reading and checking may take. What was read in half of it is checked in the rest, unless
+    /// it is checked while it is read; what is not wrong by then is unknown.
     pub time: Option<Duration>,
+    /// Is told how far the check has come, often.
+    pub tell: Option<Tell>,
     /// Threads that check objects side by side.
     pub threads: usize,
     /// What a register holds at first, if the history does not say.
@@ -140,6 +155,7 @@ impl Default for Options {
         Options {
             memory_bytes: 2 << 30,
             time: None,
+            tell: None,
             threads: 1,
             initial: None,
             workload: None,
@@ -171,7 +187,7 @@ impl Model {
 
     /// Checks an opened history.
     pub fn check(&self, source: &Source, options: &Options) -> Result<Outcome, SourceError> {
-        (self.check)(source, options)
+        check(&[self], source, options)
     }
 }
 
@@ -185,8 +201,9 @@ pub fn check_file(
     format: Option<Format>,
     options: &Options,
 ) -> Result<Outcome, SourceError> {
-    let checked = Source::open(path, format, options.memory_bytes)
-        .and_then(|source| check(models, &source, options));
+    let clock = Clock::start(options.time, options.tell);
+    let checked = Source::open(path, format, options.memory_bytes, clock.for_reading())
+        .and_then(|source| several::check(models, &source, options, clock));
     let error = match checked {
         Err(error @ SourceError::Memory { .. }) => error,
         checked => return checked,
@@ -204,7 +221,8 @@ pub fn check(
     source: &Source,
     options: &Options,
 ) -> Result<Outcome, SourceError> {
-    several::check(models, source, options)
+    let clock = Clock::start(options.time, options.tell);
+    several::check(models, source, options, clock)
 }
 
 #[cfg(test)]

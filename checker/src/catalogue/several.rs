@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
+use crate::clock::Clock;
 use crate::import::{Source, SourceError};
 use crate::verdict::Verdict;
 
-use super::{Model, Options, Outcome, invariant};
+use super::invariant::{self, Make};
+use super::{Check, Model, Options, Outcome, isolation};
 
 /// Checks an opened history against all of these. Invariants share one pass; every other model reads
 /// the history again. The verdict is the worst: `unknown` for one model hides no violation of another.
@@ -13,21 +15,33 @@ pub(super) fn check(
     models: &[&Model],
     source: &Source,
     options: &Options,
+    clock: Clock,
 ) -> Result<Outcome, SourceError> {
-    if let [only] = models {
-        return only.check(source, options);
+    let makes: Vec<Make> = models
+        .iter()
+        .filter_map(|model| match model.check {
+            Check::Invariant(make) => Some(make),
+            Check::Linearizable(_) | Check::Isolation(_) => None,
+        })
+        .collect();
+    let mut of_invariants = match makes[..] {
+        [] => Vec::new(),
+        _ => invariant::judge(source, options, clock, &makes)?,
     }
-    let names: Vec<&str> = models.iter().map(|model| model.name).collect();
-    let of_invariants = invariant::together(source, options, &names)?;
+    .into_iter();
     let mut all = Vec::new();
-    for (model, outcome) in models.iter().zip(of_invariants) {
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => model.check(source, options)?,
+    for model in models {
+        let outcome = match model.check {
+            Check::Linearizable(check) => check(source, options, clock)?,
+            Check::Isolation(of) => isolation::judge(of, source, options, clock)?,
+            Check::Invariant(_) => of_invariants.next().unwrap_or_default(),
         };
         all.push((model.name, outcome));
     }
-    Ok(together(all))
+    Ok(match all.len() {
+        1 => all.remove(0).1,
+        _ => together(all),
+    })
 }
 
 fn together(all: Vec<(&str, Outcome)>) -> Outcome {

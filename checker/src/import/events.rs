@@ -2,6 +2,7 @@
 
 use std::mem::size_of;
 
+use crate::clock::{Clock, Progress};
 use crate::history::{EventKind, HistoryReader};
 
 use super::error::{ImportError, Problem};
@@ -9,13 +10,19 @@ use super::event::Event;
 use super::format::Format;
 use super::{jepsen, lines, porcupine, recorded};
 
-/// Reads events. A history that is cut off ends like any other, but [`truncated`](Self::truncated) tells.
+/// Reads events. A history that is cut off ends like any other, and so it does when the clock stops, but
+/// [`truncated`](Self::truncated) tells.
 pub struct Events<'a> {
     of: Of<'a>,
     truncated: Option<String>,
     /// Memory that what is made of the events may still take, in bytes.
     left_bytes: usize,
+    clock: Clock,
+    read: u32,
 }
+
+/// Events between two looks at the clock.
+const STRIDE: u32 = 1024;
 
 enum Of<'a> {
     Arrow(Box<recorded::Arrow>),
@@ -27,7 +34,7 @@ enum Of<'a> {
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn of_text(format: Format, text: &'a str, left_bytes: usize) -> Self {
+    pub(super) fn of_text(format: Format, text: &'a str, left_bytes: usize, clock: Clock) -> Self {
         let of = match format {
             Format::Arrow => Of::Done,
             Format::JsonLines => Of::JsonLines(recorded::JsonLines::new(text)),
@@ -35,18 +42,21 @@ impl<'a> Events<'a> {
             Format::EtcdLog => Of::EtcdLog(porcupine::EtcdLog::new(text)),
             Format::Lines => Of::Lines(lines::Lines::new(text)),
         };
+        Events::new(of, left_bytes, clock)
+    }
+
+    pub(super) fn of_arrow(reader: HistoryReader, left_bytes: usize, clock: Clock) -> Self {
+        let of = Of::Arrow(Box::new(recorded::Arrow::new(reader)));
+        Events::new(of, left_bytes, clock)
+    }
+
+    fn new(of: Of<'a>, left_bytes: usize, clock: Clock) -> Self {
         Events {
             of,
             truncated: None,
             left_bytes,
-        }
-    }
-
-    pub(super) fn of_arrow(reader: HistoryReader, left_bytes: usize) -> Self {
-        Events {
-            of: Of::Arrow(Box::new(recorded::Arrow::new(reader))),
-            truncated: None,
-            left_bytes,
+            clock,
+            read: 0,
         }
     }
 
@@ -60,6 +70,14 @@ impl Iterator for Events<'_> {
     type Item = Result<Event, ImportError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.read.is_multiple_of(STRIDE)
+            && !matches!(self.of, Of::Done)
+            && let Some(why) = self.clock.stop(Progress::Events(self.read))
+        {
+            self.truncated = Some(why);
+            self.of = Of::Done;
+        }
+        self.read = self.read.wrapping_add(1);
         let next = match &mut self.of {
             Of::Arrow(events) => events.next(),
             Of::JsonLines(events) => events.next(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
+use crate::clock::{Clock, Progress};
 use crate::history::HistoryReader;
 
 use super::error::{ImportError, Problem, SourceError};
@@ -31,12 +32,13 @@ impl Source {
     /// it). Text may be compressed by gzip or zstd. `format`: what it is, if that is not to be found out.
     /// Text that is not within `limit_bytes` is an error.
     ///
-    /// Text that is cut off in the middle of a compressed block or a character is read as far as it goes;
-    /// [`truncated`](Self::truncated) tells.
+    /// Text that is cut off in the middle of a compressed block or a character, or when the clock stops, is
+    /// read as far as it goes; [`truncated`](Self::truncated) tells.
     pub fn open(
         path: &Path,
         format: Option<Format>,
         limit_bytes: usize,
+        clock: Clock,
     ) -> Result<Self, SourceError> {
         let mut source = Source {
             path: path.to_owned(),
@@ -62,13 +64,13 @@ impl Source {
         }
         let whole = io::Cursor::new(head.clone()).chain(file);
         let bytes = match head[..] {
-            [0x1f, 0x8b, ..] => source.decompress(MultiGzDecoder::new(whole))?,
+            [0x1f, 0x8b, ..] => source.read(MultiGzDecoder::new(whole), clock)?,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => {
                 let decoder = StreamingDecoder::new(whole);
                 let decoder = decoder.map_err(|error| source.io("decompress")(other(error)))?;
-                source.decompress(decoder)?
+                source.read(decoder, clock)?
             }
-            _ => source.read(whole)?,
+            _ => source.read(whole, clock)?,
         };
         source.text = source.utf8(bytes)?;
         source.format = match format.or_else(|| Format::of_text(&source.text)) {
@@ -118,17 +120,17 @@ impl Source {
         self.limit_bytes
     }
 
-    /// Reads the events from the first.
-    pub fn events(&self) -> Result<Events<'_>, SourceError> {
+    /// Reads the events from the first, until the clock stops.
+    pub fn events(&self, clock: Clock) -> Result<Events<'_>, SourceError> {
         let left_bytes = self.limit_bytes.saturating_sub(self.text.len());
         if self.format != Format::Arrow {
-            return Ok(Events::of_text(self.format, &self.text, left_bytes));
+            return Ok(Events::of_text(self.format, &self.text, left_bytes, clock));
         }
         let reader = match self.path.is_dir() {
             true => HistoryReader::open(&self.path)?,
             false => HistoryReader::open_segment(&self.path)?,
         };
-        Ok(Events::of_arrow(reader, left_bytes))
+        Ok(Events::of_arrow(reader, left_bytes, clock))
     }
 
     /// An error in the events, with its place.
@@ -160,19 +162,8 @@ impl Source {
         }
     }
 
-    fn read(&self, from: impl Read) -> Result<Vec<u8>, SourceError> {
-        let mut bytes = Vec::new();
-        let most = self.limit_bytes as u64;
-        let read = from.take(most + 1).read_to_end(&mut bytes);
-        read.map_err(self.io("read"))?;
-        if bytes.len() > self.limit_bytes {
-            return Err(self.too_large());
-        }
-        Ok(bytes)
-    }
-
-    /// Reads to the end, or to where the compressed file ends early.
-    fn decompress(&mut self, mut from: impl Read) -> Result<Vec<u8>, SourceError> {
+    /// Reads to the end, or to where a compressed file ends early or the clock stops.
+    fn read(&mut self, mut from: impl Read, clock: Clock) -> Result<Vec<u8>, SourceError> {
         let mut bytes = Vec::new();
         let mut block = vec![0; 1 << 16];
         loop {
@@ -184,10 +175,14 @@ impl Source {
                     self.truncated = Some("the compressed file is cut off".to_owned());
                     return Ok(bytes);
                 }
-                Err(error) => return Err(self.io("decompress")(error)),
+                Err(error) => return Err(self.io("read")(error)),
             }
             if bytes.len() > self.limit_bytes {
                 return Err(self.too_large());
+            }
+            if let Some(why) = clock.stop(Progress::Bytes(bytes.len() as u64)) {
+                self.truncated = Some(why);
+                return Ok(bytes);
             }
         }
     }
@@ -211,7 +206,8 @@ impl Source {
                 reason: "not text (UTF-8)".to_owned(),
             });
         }
-        self.truncated = Some("it ends in the middle of a character".to_owned());
+        let why = "it ends in the middle of a character";
+        self.truncated.get_or_insert_with(|| why.to_owned());
         bytes.truncate(whole);
         Ok(String::from_utf8(bytes).expect("so much of it is valid"))
     }

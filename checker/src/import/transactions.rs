@@ -6,6 +6,7 @@
 
 use hashbrown::HashMap;
 
+use crate::clock::{Clock, Progress};
 use crate::history::EventKind;
 use crate::isolation::{Builder, Dictionary, NIL, NONE, Outcome, Transactions, Workload};
 
@@ -16,6 +17,9 @@ use super::scan::{Cursor, Stop};
 /// To check a history takes so many times the memory that the history takes.
 const TIMES: usize = 4;
 
+/// Events between two looks at memory and clock.
+const STRIDE: u32 = 1024;
+
 /// A history of transactions that was read.
 #[derive(Debug)]
 pub struct Imported {
@@ -23,8 +27,8 @@ pub struct Imported {
     pub history: Transactions,
     /// The names of keys and values.
     pub names: Dictionary,
-    /// The line in which the text ends too early, if it does; the history goes up to there.
-    pub cut_off: Option<u64>,
+    /// Why the end is missing, if it is; the history goes up to there.
+    pub cut_off: Option<String>,
 }
 
 /// What the transactions in a text work on, by the first operation that says so.
@@ -41,8 +45,14 @@ pub fn workload_of(text: &str) -> Option<Workload> {
 /// Reads a text. Completions need no invocations; operations of anything but numbered processes are
 /// left out.
 ///
-/// A history that would take more than `limit_bytes` to read and to check is an error.
-pub fn read(text: &str, workload: Workload, limit_bytes: usize) -> Result<Imported, ImportError> {
+/// A history that would take more than `limit_bytes` to read and to check is an error. When the clock stops,
+/// the rest is left out.
+pub fn read(
+    text: &str,
+    workload: Workload,
+    limit_bytes: usize,
+    clock: Clock,
+) -> Result<Imported, ImportError> {
     let mut reader = Reader {
         workload,
         limit_bytes,
@@ -51,17 +61,17 @@ pub fn read(text: &str, workload: Workload, limit_bytes: usize) -> Result<Import
         elements: Vec::new(),
         pending: HashMap::new(),
         events: 0,
+        clock,
+        stopped: None,
     };
-    let cut_off = match reader.operations(text) {
-        Ok(()) => None,
-        Err(Failed {
-            stop: Stop::End,
-            line,
-        }) => Some(line),
-        Err(Failed {
-            stop: Stop::Malformed(error),
-            ..
-        }) => return Err(error),
+    let mut cursor = Cursor::new(text, 1);
+    let cut_off = match reader.operations(&mut cursor) {
+        Ok(()) => reader.stopped.take(),
+        Err(Stop::End) => Some(format!(
+            "line {}: the file ends in the middle of an operation",
+            cursor.line()
+        )),
+        Err(Stop::Malformed(error)) => return Err(error),
     };
     reader.never_completed()?;
     Ok(Imported {
@@ -69,11 +79,6 @@ pub fn read(text: &str, workload: Workload, limit_bytes: usize) -> Result<Import
         names: reader.names,
         cut_off,
     })
-}
-
-struct Failed {
-    stop: Stop,
-    line: u64,
 }
 
 /// An operation as far as it concerns us.
@@ -101,23 +106,16 @@ struct Reader<'a> {
     elements: Vec<i64>,
     pending: HashMap<i64, Vec<Invoked<'a>>>,
     events: u32,
+    clock: Clock,
+    /// Why the clock stopped, if it did.
+    stopped: Option<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn operations(&mut self, text: &'a str) -> Result<(), Failed> {
-        let mut cursor = Cursor::new(text, 1);
+    fn operations(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Stop> {
         let mut inside = None;
-        loop {
-            let step = self.step(&mut cursor, &mut inside);
-            match step {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(stop) => {
-                    let line = cursor.line();
-                    return Err(Failed { stop, line });
-                }
-            }
-        }
+        while self.stopped.is_none() && self.step(cursor, &mut inside)? {}
+        Ok(())
     }
 
     /// Reads what comes next; `false` at the end. `inside`: what ends the vector we are in.
@@ -167,8 +165,14 @@ impl<'a> Reader<'a> {
             return Err(cursor.malformed("more operations than can be numbered"));
         }
         self.events += 1;
-        if at.is_multiple_of(1024) && self.builder.bytes() > self.limit_bytes / TIMES {
-            return Err(Stop::Malformed(ImportError::too_large(cursor.line())));
+        if at.is_multiple_of(STRIDE) {
+            if self.builder.bytes() > self.limit_bytes / TIMES {
+                return Err(Stop::Malformed(ImportError::too_large(cursor.line())));
+            }
+            self.stopped = self.clock.stop(Progress::Events(at));
+            if self.stopped.is_some() {
+                return Ok(());
+            }
         }
         let outcome = match operation.kind {
             EventKind::Invoke => {
@@ -446,7 +450,7 @@ mod tests {
     use crate::isolation::Action;
 
     fn lists(text: &str) -> Result<Imported, ImportError> {
-        read(text, Workload::ListAppend, usize::MAX)
+        read(text, Workload::ListAppend, usize::MAX, Clock::default())
     }
 
     fn reason(text: &str) -> String {
@@ -511,7 +515,8 @@ mod tests {
         for end in 1..whole.len() - 2 {
             let text = format!("{whole}{}", &whole[..end]);
             let imported = lists(&text).unwrap();
-            assert_eq!(imported.cut_off, Some(2), "{text}");
+            let why = imported.cut_off.unwrap();
+            assert!(why.starts_with("line 2: the file ends"), "{why}: {text}");
             assert_eq!(imported.history.txns().len(), 1);
         }
     }

@@ -2,7 +2,7 @@
 //! enqueued comes out, identifiers are unique, balances add up.
 //!
 //! An [`Invariant`] is fed the operations of a history, one event at a time; [`run`] feeds several in one
-//! pass and stops at a time limit, [`PerKey`] runs one for every key. Each states what it costs.
+//! pass, [`PerKey`] runs one for every key. Each states what it costs.
 
 mod availability;
 mod bank;
@@ -27,7 +27,7 @@ pub use errors::UnhandledErrors;
 pub use final_set::FinalSet;
 pub use long_fork::LongFork;
 pub use numbering::Numbering;
-pub use pass::{How, Passed, Progress, run};
+pub use pass::run;
 pub use per_key::PerKey;
 pub use quantiles::Quantiles;
 pub use sessions::Session;

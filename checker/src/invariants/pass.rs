@@ -1,44 +1,10 @@
 //! One pass over a history that feeds any number of invariants.
 
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
-
 use hashbrown::HashMap;
 
 use super::{Invariant, Moment};
 use crate::history::EventKind;
 use crate::import::{Event, ImportError, Value};
-
-/// Events between two looks at the clock.
-const STRIDE: u32 = 1024;
-
-/// How to go through a history.
-pub struct How<'a> {
-    /// Values are `[key value]`, as in Jepsen's independent histories.
-    pub by_key: bool,
-    /// Time after which the pass stops.
-    pub time: Option<Duration>,
-    /// Called now and then; `Break` stops the pass.
-    pub progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
-}
-
-/// How far a pass has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Events read.
-    pub events: u32,
-    /// Time since the pass began.
-    pub elapsed: Duration,
-}
-
-/// What a pass went through.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Passed {
-    /// Operations called.
-    pub operations: usize,
-    /// Why it stopped before the end, if it did.
-    pub stopped: Option<String>,
-}
 
 /// What belongs together: the operation where the format names it, else the process.
 #[derive(PartialEq, Eq, Hash)]
@@ -47,26 +13,20 @@ enum Token {
     Process(i64),
 }
 
-/// Feeds the events of clients to all invariants. O(events) beside what they do; memory for the calls
-/// in flight.
+/// Feeds the events of clients to all invariants. `by_key`: values are `[key value]`, as in Jepsen's
+/// independent histories. Returns how many operations were called. O(events) beside what they do; memory for
+/// the calls in flight.
 ///
 /// # Errors
 /// [`ImportError`] for events that make no sense, or are no operations of one of the invariants.
 pub fn run(
     events: &mut dyn Iterator<Item = Result<Event, ImportError>>,
     invariants: &mut [Box<dyn Invariant>],
-    how: &mut How<'_>,
-) -> Result<Passed, ImportError> {
-    let begun = Instant::now();
-    let mut passed = Passed::default();
+    by_key: bool,
+) -> Result<usize, ImportError> {
+    let mut operations = 0;
     let mut in_flight: HashMap<Token, Moment> = HashMap::new();
     for (at, event) in (0_u32..).zip(events) {
-        if at.is_multiple_of(STRIDE)
-            && let Some(why) = stop(at, begun, how)
-        {
-            passed.stopped = Some(why);
-            break;
-        }
         let event = event?;
         let Some(process) = event.process else {
             continue;
@@ -74,13 +34,13 @@ pub fn run(
         let token = event.op.map_or(Token::Process(process), Token::Operation);
         let mut moment = Moment { at, event };
         if moment.event.kind == EventKind::Invoke {
-            if how.by_key {
+            if by_key {
                 untuple(&mut moment)?;
             }
             for invariant in &mut *invariants {
                 invariant.called(&moment)?;
             }
-            passed.operations += 1;
+            operations += 1;
             let line = moment.event.line;
             if let Some(earlier) = in_flight.insert(token, moment) {
                 let earlier = earlier.event.line;
@@ -95,24 +55,14 @@ pub fn run(
         if call.event.f != moment.event.f {
             return super::wrong(&moment, "it completes another function than was invoked");
         }
-        if how.by_key && moment.event.value != Value::Nil {
+        if by_key && moment.event.value != Value::Nil {
             untuple(&mut moment)?;
         }
         for invariant in &mut *invariants {
             invariant.answered(&call, &moment)?;
         }
     }
-    Ok(passed)
-}
-
-fn stop(events: u32, begun: Instant, how: &mut How<'_>) -> Option<String> {
-    let elapsed = begun.elapsed();
-    if how.time.is_some_and(|limit| elapsed >= limit) {
-        return Some(format!("the time limit was reached after {events} events"));
-    }
-    let goes_on = (how.progress)(Progress { events, elapsed });
-    let stopped = goes_on.is_break();
-    stopped.then(|| format!("it was stopped after {events} events"))
+    Ok(operations)
 }
 
 fn untuple(moment: &mut Moment) -> Result<(), ImportError> {

@@ -29,12 +29,20 @@ pub struct TotalQueue {
 /// Counts of one value.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Calls of `enqueue` that did not fail.
-    attempts: usize,
+    /// The events of those calls of `enqueue` that did not fail, in order.
+    attempts: Vec<u32>,
     acknowledged: usize,
     dequeued: usize,
-    /// Dequeued before anybody tried to enqueue it.
-    too_early: bool,
+    /// The event of the first answer that had it.
+    first_dequeued: Option<u32>,
+}
+
+impl Tally {
+    /// Whether it was dequeued before anybody tried to enqueue it.
+    fn is_unexpected(&self) -> bool {
+        let called = |before: u32| self.attempts.first().is_some_and(|at| *at < before);
+        self.first_dequeued.is_some_and(|at| !called(at))
+    }
 }
 
 impl TotalQueue {
@@ -50,9 +58,9 @@ impl TotalQueue {
         self.values.entry(self.names.number(value)).or_default()
     }
 
-    fn took(&mut self, value: &Value) {
+    fn took(&mut self, value: &Value, at: u32) {
         let tally = self.value(value);
-        tally.too_early |= tally.attempts == 0;
+        tally.first_dequeued.get_or_insert(at);
         tally.dequeued += 1;
     }
 }
@@ -61,7 +69,7 @@ impl Invariant for TotalQueue {
     fn called(&mut self, call: &Moment) -> Result<(), ImportError> {
         self.operations += 1;
         match &*call.event.f {
-            "enqueue" | "put" | "push" => self.value(&call.event.value).attempts += 1,
+            "enqueue" | "put" | "push" => self.value(&call.event.value).attempts.push(call.at),
             "dequeue" | "take" | "pop" => self.open_dequeues += 1,
             "drain" => self.open_drains += 1,
             _ => return unknown(call),
@@ -78,21 +86,21 @@ impl Invariant for TotalQueue {
         match &*call.event.f {
             "enqueue" | "put" | "push" if ok => self.value(&call.event.value).acknowledged += 1,
             "enqueue" | "put" | "push" => {
-                let tally = self.value(&call.event.value);
-                tally.attempts = tally.attempts.saturating_sub(1);
+                let attempts = &mut self.value(&call.event.value).attempts;
+                attempts.retain(|at| *at != call.at);
             }
             "drain" => {
                 self.open_drains -= 1;
                 match (ok, value.items()) {
                     (false, _) => {}
-                    (true, Some(items)) => items.iter().for_each(|item| self.took(item)),
+                    (true, Some(items)) => items.iter().for_each(|item| self.took(item, answer.at)),
                     (true, None) => return wrong(answer, "not what was drained"),
                 }
             }
             _ => {
                 self.open_dequeues -= 1;
                 if ok && *value != Value::Nil {
-                    self.took(value);
+                    self.took(value, answer.at);
                 }
             }
         }
@@ -106,7 +114,7 @@ impl Invariant for TotalQueue {
         for (&value, tally) in &self.values {
             acknowledged += tally.acknowledged;
             dequeued += tally.dequeued;
-            if tally.dequeued > 0 && (tally.attempts == 0 || tally.too_early) {
+            if tally.is_unexpected() {
                 unexpected.push(value);
                 continue;
             }
@@ -114,10 +122,10 @@ impl Invariant for TotalQueue {
                 missing += tally.acknowledged - tally.dequeued;
                 lost.push(value);
             }
-            if tally.dequeued > tally.attempts {
+            if tally.dequeued > tally.attempts.len() {
                 duplicated.push(value);
             }
-            let came_out = tally.dequeued.min(tally.attempts);
+            let came_out = tally.dequeued.min(tally.attempts.len());
             recovered += came_out.saturating_sub(tally.acknowledged);
         }
         let excused = self.open_drains > 0 || missing <= self.open_dequeues;
@@ -164,7 +172,9 @@ impl Invariant for TotalQueue {
                     let name = self.names.value(*value);
                     format!(
                         "{name}: enqueued {} to {} times, dequeued {}",
-                        tally.acknowledged, tally.attempts, tally.dequeued
+                        tally.acknowledged,
+                        tally.attempts.len(),
+                        tally.dequeued
                     )
                 });
                 findings.push(told::class(class, reason, values.len(), cases));

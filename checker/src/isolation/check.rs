@@ -12,6 +12,7 @@ use super::registers::{self, Registers, VersionOrder};
 use super::report::{Options, Report, Verdict};
 use super::transactions::{Outcome, Transactions, Workload};
 use super::writers::WrittenTwice;
+use crate::clock::{Clock, Progress};
 
 /// Judges a history. Fails if a value was written twice to a key, for then reads do not tell what they
 /// saw. One thread; the same answer every time. For cost, see the [module](super).
@@ -21,107 +22,149 @@ pub fn check(
     names: &Dictionary,
     options: &Options,
 ) -> Result<Report, WrittenTwice> {
+    check_until(history, workload, names, options, Clock::default())
+}
+
+/// As [`check`], until the clock stops: what was found by then counts, else the verdict is unknown.
+pub fn check_until(
+    history: &Transactions,
+    workload: Workload,
+    names: &Dictionary,
+    options: &Options,
+    clock: Clock,
+) -> Result<Report, WrittenTwice> {
+    let run = Run {
+        history,
+        names,
+        options,
+        clock,
+    };
     let mut cases = Cases::new(options.keep);
     let judged = match workload {
-        Workload::ListAppend => check_lists(history, names, options, &mut cases)?,
-        Workload::RwRegister => check_registers(history, names, options, &mut cases)?,
+        Workload::ListAppend => run.lists(&mut cases)?,
+        Workload::RwRegister => run.registers(&mut cases)?,
     };
     Ok(report(history, options, cases, judged))
+}
+
+/// One check.
+struct Run<'a> {
+    history: &'a Transactions,
+    names: &'a Dictionary,
+    options: &'a Options,
+    clock: Clock,
 }
 
 /// What is left when all anomalies are found.
 struct Judged {
     present: Vec<bool>,
     edges: u64,
-    /// Why a model that speaks of causality could not be judged, if so.
-    causality: Option<String>,
+    /// What else is worth knowing.
+    notes: Vec<String>,
+    /// Why not everything was looked at that the models forbid, if so.
+    undecided: Option<String>,
 }
 
-fn check_lists(
-    history: &Transactions,
-    names: &Dictionary,
-    options: &Options,
-    cases: &mut Cases,
-) -> Result<Judged, WrittenTwice> {
-    let lists = Lists::new(history)?;
-    let intermediate = lists::find_within(&lists, names, cases);
-    lists::find_observed(&lists, &intermediate, names, cases);
-    let data = |graph: &mut GraphBuilder| lists::add_edges(&lists, graph);
-    let reason = |from, to, edge| lists::reason(&lists, names, from, to, edge);
-    let edges = find_cycles(history, &lists.present, options.form(), data, reason, cases);
-    Ok(Judged {
-        present: lists.present,
-        edges,
-        causality: None,
-    })
-}
-
-fn check_registers(
-    history: &Transactions,
-    names: &Dictionary,
-    options: &Options,
-    cases: &mut Cases,
-) -> Result<Judged, WrittenTwice> {
-    let registers = Registers::new(history)?;
-    registers::find_within(&registers, names, cases);
-    let causality = registers::find_views(&registers, options.form(), names, cases);
-    let order = VersionOrder::infer(&registers, options.versions, names, cases);
-    let data = |graph: &mut GraphBuilder| registers::add_edges(&registers, &order, graph);
-    let reason = |from, to, edge| registers::reason(&registers, &order, names, from, to, edge);
-    let edges = find_cycles(
-        history,
-        &registers.present,
-        options.form(),
-        data,
-        reason,
-        cases,
-    );
-    Ok(Judged {
-        present: registers.present,
-        edges,
-        causality,
-    })
-}
-
-/// Finds cycles in the graph of some edges by data and the order of a form. Returns how many edges
-/// there were.
-fn find_cycles(
-    history: &Transactions,
-    present: &[bool],
-    form: Form,
-    data: impl Fn(&mut GraphBuilder),
-    reason: impl Fn(u32, u32, Edge) -> String,
-    cases: &mut Cases,
-) -> u64 {
-    let graph = |form: Form| -> Graph {
-        let mut graph = GraphBuilder::new(history.txns().len() as u32);
-        data(&mut graph);
-        match form {
-            Form::Data => {}
-            Form::Process => order::process(history, present, &mut graph),
-            Form::Realtime => order::realtime(history, present, &mut graph),
-        }
-        graph.finish()
-    };
-    let whole = graph(form);
-    let edges = whole.edges() as u64;
-    let mut by_realtime = false;
-    let mut add = |class: Anomaly, cycle: Cycle, cases: &mut Cases| {
-        by_realtime |= matches!(class, Anomaly::Cycle(_, Form::Realtime));
-        cases.add_cycle(class, cycle);
-    };
-    cycles::search(&whole, form, |class, cycle| add(class, cycle, cases));
-    drop(whole);
-    // The order within processes is part of real time. Where real time is violated, that may be why.
-    if by_realtime {
-        cycles::search(&graph(Form::Process), Form::Process, |class, cycle| {
-            if matches!(class, Anomaly::Cycle(_, Form::Process)) {
-                cases.add_cycle(class, cycle);
-            }
-        });
+impl Run<'_> {
+    /// Tells what comes next. Returns why to stop, if the clock does.
+    fn next(&self, step: &'static str) -> Option<String> {
+        let count = self.history.txns().len();
+        self.clock.stop(Progress::Transactions { count, step })
     }
-    cases.explain_cycles(|class, cycle| explain(history, class, cycle, &reason));
-    edges
+
+    fn lists(&self, cases: &mut Cases) -> Result<Judged, WrittenTwice> {
+        let names = self.names;
+        let lists = Lists::new(self.history)?;
+        let intermediate = lists::find_within(&lists, names, cases);
+        lists::find_observed(&lists, &intermediate, names, cases);
+        let data = |graph: &mut GraphBuilder| lists::add_edges(&lists, graph);
+        let reason = |from, to, edge| lists::reason(&lists, names, from, to, edge);
+        let (edges, undecided) = self.cycles(&lists.present, data, reason, cases);
+        Ok(Judged {
+            present: lists.present,
+            edges,
+            notes: Vec::new(),
+            undecided,
+        })
+    }
+
+    fn registers(&self, cases: &mut Cases) -> Result<Judged, WrittenTwice> {
+        let (names, form) = (self.names, self.options.form());
+        let registers = Registers::new(self.history)?;
+        registers::find_within(&registers, names, cases);
+        let views = match self.next("an order of commits") {
+            None => registers::find_views(&registers, form, names, cases),
+            stopped => stopped,
+        };
+        let order = VersionOrder::infer(&registers, self.options.versions, names, cases);
+        let data = |graph: &mut GraphBuilder| registers::add_edges(&registers, &order, graph);
+        let reason = |from, to, edge| registers::reason(&registers, &order, names, from, to, edge);
+        let (edges, stopped) = self.cycles(&registers.present, data, reason, cases);
+        let causal = Anomaly::View(View::Causal, Form::Process);
+        let (notes, undecided) = match (stopped, views) {
+            (Some(why), _) => (Vec::new(), Some(why)),
+            (None, Some(why)) if self.options.forbids(causal) => (Vec::new(), Some(why)),
+            (None, note) => (note.into_iter().collect(), None),
+        };
+        Ok(Judged {
+            present: registers.present,
+            edges,
+            notes,
+            undecided,
+        })
+    }
+
+    /// Finds cycles in the graph of some edges by data and the order that the options speak of. Returns how
+    /// many edges there were, and why it stopped, if it did.
+    fn cycles(
+        &self,
+        present: &[bool],
+        data: impl Fn(&mut GraphBuilder),
+        reason: impl Fn(u32, u32, Edge) -> String,
+        cases: &mut Cases,
+    ) -> (u64, Option<String>) {
+        let history = self.history;
+        let graph = |form: Form| -> Graph {
+            let mut graph = GraphBuilder::new(history.txns().len() as u32);
+            data(&mut graph);
+            match form {
+                Form::Data => {}
+                Form::Process => order::process(history, present, &mut graph),
+                Form::Realtime => order::realtime(history, present, &mut graph),
+            }
+            graph.finish()
+        };
+        let next = || self.next("cycles of dependencies");
+        if let Some(why) = next() {
+            return (0, Some(why));
+        }
+        let form = self.options.form();
+        let whole = graph(form);
+        let edges = whole.edges() as u64;
+        let mut by_realtime = false;
+        let mut add = |class: Anomaly, cycle: Cycle, cases: &mut Cases| {
+            by_realtime |= matches!(class, Anomaly::Cycle(_, Form::Realtime));
+            cases.add_cycle(class, cycle);
+        };
+        let mut stopped =
+            cycles::search(&whole, form, next, |class, cycle| add(class, cycle, cases));
+        drop(whole);
+        // The order within processes is part of real time. Where real time is violated, that may be why.
+        if by_realtime && stopped.is_none() {
+            stopped = cycles::search(
+                &graph(Form::Process),
+                Form::Process,
+                next,
+                |class, cycle| {
+                    if matches!(class, Anomaly::Cycle(_, Form::Process)) {
+                        cases.add_cycle(class, cycle);
+                    }
+                },
+            );
+        }
+        cases.explain_cycles(|class, cycle| explain(history, class, cycle, &reason));
+        (edges, stopped)
+    }
 }
 
 /// A cycle in words, a line per step.
@@ -159,12 +202,11 @@ fn report(history: &Transactions, options: &Options, cases: Cases, judged: Judge
         .copied()
         .filter(|a| options.forbids(*a))
         .collect();
-    let causal = options.forbids(Anomaly::View(View::Causal, Form::Process));
-    let undecided = causal && judged.causality.is_some();
-    let mut notes: Vec<String> = judged.causality.into_iter().collect();
+    let mut notes = judged.notes;
     let verdict = if !forbidden.is_empty() {
         Verdict::Invalid
-    } else if undecided {
+    } else if let Some(why) = judged.undecided {
+        notes.push(why);
         Verdict::Unknown
     } else if judged.edges == 0 {
         notes.push("no transaction depends on another, so there is nothing to judge by".to_owned());

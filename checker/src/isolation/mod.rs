@@ -28,7 +28,7 @@ mod writers;
 
 pub use anomaly::{Anomaly, CycleKind, Form, View};
 pub use cases::{Case, Class};
-pub use check::check;
+pub use check::{check, check_until};
 pub use cycle::{Cycle, Step};
 pub use dictionary::Dictionary;
 pub use drawing::draw;

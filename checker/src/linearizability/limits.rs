@@ -68,10 +68,7 @@ pub enum Reason {
         limit_bytes: usize,
     },
     /// The time is up.
-    Time {
-        /// The bound.
-        limit: Duration,
-    },
+    Time,
     /// The caller stopped the check.
     Stopped,
     /// More operations in flight at one moment than a configuration can hold.
@@ -89,7 +86,7 @@ impl fmt::Display for Reason {
             Reason::Memory { limit_bytes } => {
                 write!(f, "the memory bound of {limit_bytes} bytes was reached")
             }
-            Reason::Time { limit } => write!(f, "the time limit of {limit:?} was reached"),
+            Reason::Time => f.write_str("the time limit was reached"),
             Reason::Stopped => write!(f, "the check was stopped"),
             Reason::Concurrency { found, limit } => {
                 write!(f, "{found} operations in flight at once, more than {limit}")

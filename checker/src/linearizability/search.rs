@@ -244,10 +244,11 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
         if !self.configurations.is_multiple_of(LOOK_EVERY) {
             return None;
         }
-        if let (Some(deadline), Some(limit)) = (self.deadline, self.limits.time)
-            && Instant::now() > deadline
+        if self
+            .deadline
+            .is_some_and(|deadline| Instant::now() > deadline)
         {
-            return Some(Reason::Time { limit });
+            return Some(Reason::Time);
         }
         let progress = Progress {
             returns: self.deepest as usize,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 mod fixtures;
+mod oracle_queues;
 mod oracle_sets;
 mod oracle_small;
 mod planted;

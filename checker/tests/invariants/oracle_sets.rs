@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use shakedown_checker::catalogue::Invariants;
 
-use super::random::{Does, Op, edn, history};
+use super::random::{Does, Op, cases, edn, history};
 use super::written::judge;
 
 fn subset(draw: u32, added: &[i64]) -> Vec<i64> {
@@ -114,7 +114,7 @@ fn session_violated(model: &str, ops: &[Op]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn every_element_has_the_fate_of_the_definition(ops in sets()) {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use shakedown_checker::catalogue::Invariants;
 
-use super::random::{Does, Op, edn, history};
+use super::random::{Does, Op, cases, edn, history};
 use super::written::judge;
 
 fn counters() -> impl Strategy<Value = Vec<Op>> {
@@ -40,7 +40,7 @@ fn within(ops: &[Op], read: &Op, answered: usize, seen: i64) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn counters_are_bounded_as_defined(ops in counters()) {

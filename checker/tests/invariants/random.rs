@@ -31,6 +31,12 @@ impl Op {
     }
 }
 
+/// Histories per property: 3,000, or as `SHAKEDOWN_INVARIANT_HISTORIES` says.
+pub(crate) fn cases() -> u32 {
+    let asked = std::env::var("SHAKEDOWN_INVARIANT_HISTORIES");
+    asked.map_or(3000, |count| count.parse().unwrap())
+}
+
 /// Up to 14 events of three processes; `see` says what a read sees, given the adds called so far.
 pub(crate) fn history(
     add: fn(u32, usize) -> i64,

@@ -1,8 +1,10 @@
 //! Several models in one pass, keys, limits, and what is cut off.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use shakedown_checker::catalogue::{Invariants, Options, check, find};
+use shakedown_checker::clock::{Progress, Tell};
 use shakedown_checker::import::Source;
 
 use super::written::{edn, judge, outcome};
@@ -12,7 +14,6 @@ const BY_KEY: Invariants = Invariants {
     total: None,
     negative_balances: false,
     group_size: None,
-    progress: None,
 };
 
 #[test]
@@ -72,15 +73,12 @@ fn a_time_limit_and_a_stop_give_a_partial_answer() {
         ("unknown", "the time limit was reached after 0 events")
     );
     // 1,024 events on, the next look: what is lost by then is lost.
-    let stops = |progress: shakedown_checker::invariants::Progress| match progress.events {
-        0 => std::ops::ControlFlow::Continue(()),
-        _ => std::ops::ControlFlow::Break(()),
+    let stops: Tell = |progress, _| match progress {
+        Progress::Events(0) => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
     };
     let options = Options {
-        invariants: Invariants {
-            progress: Some(stops),
-            ..Invariants::default()
-        },
+        tell: Some(stops),
         ..Options::default()
     };
     let mut lines = vec!["0 add 1", "0 read -> [1]"];

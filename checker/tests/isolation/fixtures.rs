@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use shakedown_checker::clock::Clock;
 use shakedown_checker::import::edn::Reader;
 use shakedown_checker::import::{Source, Value, transactions};
 use shakedown_checker::isolation::{
@@ -35,7 +36,8 @@ fn judge(text: &str, options: &Options) -> Result<Report, WrittenTwice> {
 }
 
 fn judge_as(workload: Workload, text: &str, options: &Options) -> Result<Report, WrittenTwice> {
-    let imported = transactions::read(text, workload, usize::MAX).expect("a history");
+    let imported =
+        transactions::read(text, workload, usize::MAX, Clock::default()).expect("a history");
     check(&imported.history, workload, &imported.names, options)
 }
 
@@ -186,7 +188,8 @@ fn generated_histories_have_elles_classes_and_where_it_timed_out_graver_ones() {
             let verdict = std::fs::read_to_string(folder.join(format!("{name}.verdict.edn")));
             let verdict = values(&verdict.expect("the verdict")).remove(0);
             let path = folder.join(format!("{name}.edn.zst"));
-            let source = Source::open(&path, None, usize::MAX >> 1).expect("the history");
+            let source =
+                Source::open(&path, None, usize::MAX >> 1, Clock::default()).expect("the history");
             let options = Options::default();
             let report = judge(source.text(), &options).expect("unique values");
             let found = in_elles_terms(&report, &options);

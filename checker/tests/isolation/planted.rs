@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use shakedown_checker::clock::Clock;
 use shakedown_checker::import::transactions;
 use shakedown_checker::isolation::{
     Anomaly, Form, Inference, Model, Options, Report, Verdict, Workload, check,
@@ -63,7 +64,7 @@ fn judge(workload: Workload, planted: &Events, options: &Options) -> Report {
             insert(&mut text);
         }
     });
-    let imported = transactions::read(&text, workload, usize::MAX).unwrap();
+    let imported = transactions::read(&text, workload, usize::MAX, Clock::default()).unwrap();
     check(&imported.history, workload, &imported.names, options).unwrap()
 }
 

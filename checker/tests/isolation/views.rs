@@ -2,14 +2,15 @@
 //! commits.
 
 use shakedown_checker::isolation::{
-    Action, Builder, Dictionary, Model, NIL, Options, Outcome, Transactions, View, Workload, check,
-    describe,
+    Action, Anomaly, Builder, Dictionary, Form, Model, NIL, Options, Outcome, Transactions, View,
+    Workload, check, describe,
 };
 
 use crate::simulate::Random;
 
-/// Transactions one after the other by a few processes, whose reads are of anything that is written.
-fn random(seed: u64) -> Transactions {
+/// Transactions one after the other by a few processes, whose reads are of anything that is written. Before
+/// each there are so many of other processes, which have nothing to do with it.
+fn random(seed: u64, others: u32) -> Transactions {
     let mut random = Random(seed);
     let (txns, keys) = (2 + random.below(4), 1 + random.below(3));
     let processes = 1 + random.below(3);
@@ -30,20 +31,23 @@ fn random(seed: u64) -> Transactions {
         plans.push(plan);
     }
     let mut builder = Builder::default();
+    let mut time = 0..;
+    let mut moment = || time.next().unwrap_or_default();
     for (at, plan) in plans.iter().enumerate() {
+        for other in 0..others {
+            let number = at as u32 * others + other;
+            let (called, done) = (moment(), moment());
+            builder.begin(0, 100 + i64::from(number), Outcome::Committed, called, done);
+            builder.write(10 + number, 0);
+        }
         let process = random.below(processes) as i64;
         let outcome = if random.chance(5) {
             Outcome::Open
         } else {
             Outcome::Committed
         };
-        builder.begin(
-            at as i64,
-            process,
-            outcome,
-            2 * at as u32,
-            2 * at as u32 + 1,
-        );
+        let (called, done) = (moment(), moment());
+        builder.begin(at as i64, process, outcome, called, done);
         for (key, write) in plan {
             if let Some(value) = write {
                 builder.write(*key as u32, *value);
@@ -187,7 +191,7 @@ fn views_are_violated_exactly_if_no_order_of_commits_is_left() {
     let mut seen = [[0; 2]; 5];
     let names = Dictionary::default();
     for seed in 0..6000 {
-        let history = random(seed);
+        let history = random(seed, 0);
         let options = Options::for_model(Model::SessionCausal);
         let report = check(&history, Workload::RwRegister, &names, &options).unwrap();
         let txns = abstracted(&history);
@@ -208,4 +212,24 @@ fn views_are_violated_exactly_if_no_order_of_commits_is_left() {
         }
     }
     assert!(seen.iter().flatten().all(|count| *count > 100), "{seen:?}");
+}
+
+#[test]
+fn many_other_sessions_change_nothing() {
+    let names = Dictionary::default();
+    let options = Options::for_model(Model::SessionCausal);
+    let views = |history: &Transactions| {
+        let report = check(history, Workload::RwRegister, &names, &options).unwrap();
+        let found = report.found.keys().copied();
+        found
+            .filter(|class| matches!(class, Anomaly::View(..)))
+            .collect::<Vec<_>>()
+    };
+    let mut violated = 0;
+    for seed in 0..2000 {
+        let alone = views(&random(seed, 0));
+        assert_eq!(views(&random(seed, 23)), alone, "{seed}");
+        violated += usize::from(alone.contains(&Anomaly::View(View::Causal, Form::Process)));
+    }
+    assert!(violated > 100, "{violated}");
 }

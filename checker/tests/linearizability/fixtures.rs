@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use shakedown_checker::catalogue::{self, Options};
+use shakedown_checker::clock::Clock;
 use shakedown_checker::import::operations::{self, Dialect};
 use shakedown_checker::import::{Names, Recorded, Source};
 use shakedown_checker::linearizability::models::{
@@ -86,7 +87,7 @@ fn porcupines_etcd_logs() {
         let mut names = Names::default();
         let source = source(text);
         let dialect = Dialect::of(source.format());
-        let mut events = source.events().unwrap();
+        let mut events = source.events(Clock::default()).unwrap();
         let history = single(operations::register(&mut events, &mut names, dialect).unwrap());
         let register = Register { initial: NIL };
         expect(&register, &history, &names, good.contains(&number), &file);
@@ -100,7 +101,7 @@ fn porcupines_key_value_histories() {
     };
     for (file, text) in files(&folder) {
         let source = source(text);
-        let mut events = source.events().unwrap();
+        let mut events = source.events(Clock::default()).unwrap();
         let texts = operations::texts(&mut events, &mut Names::default());
         let history = texts.unwrap().history;
         for threads in [1, 4] {
@@ -127,7 +128,10 @@ fn a_stale_get_in_every_key_of_fifty_clients_is_decided() {
     };
     let text = std::fs::read_to_string(folder.join("c50-ok.txt")).unwrap();
     let source = source(text);
-    let texts = operations::texts(&mut source.events().unwrap(), &mut Names::default());
+    let texts = operations::texts(
+        &mut source.events(Clock::default()).unwrap(),
+        &mut Names::default(),
+    );
     let history = texts.unwrap().history;
     let mut operations = history.operations().to_vec();
     // The last get of each key answers what the first had.
@@ -171,7 +175,7 @@ fn knossos_cas_registers() {
             let mut names = Names::default();
             let source = source(text);
             let dialect = Dialect::of(source.format());
-            let mut events = source.events().unwrap();
+            let mut events = source.events(Clock::default()).unwrap();
             let history = single(operations::register(&mut events, &mut names, dialect).unwrap());
             expect(&Register { initial: 0 }, &history, &names, good, &file);
         }
@@ -187,7 +191,7 @@ fn knossos_multi_register() {
         let mut names = Names::default();
         let source = source(text);
         let dialect = Dialect::of(source.format());
-        let mut events = source.events().unwrap();
+        let mut events = source.events(Clock::default()).unwrap();
         let history = single(operations::multi_register(&mut events, &mut names, dialect).unwrap());
         let key = |name: &str| shakedown_checker::import::Value::Keyword(name.into());
         let mut initial = vec![(names.number(&key("x")), 0), (names.number(&key("y")), 0)];
@@ -204,7 +208,9 @@ fn knossos_mutex() {
     for (file, text) in files(&folder) {
         let source = source(text);
         let mut names = Names::default();
-        let history = single(operations::mutex(&mut source.events().unwrap(), &mut names).unwrap());
+        let history = single(
+            operations::mutex(&mut source.events(Clock::default()).unwrap(), &mut names).unwrap(),
+        );
         expect(&Mutex, &history, &names, false, &file);
     }
 }
@@ -217,7 +223,8 @@ fn jepsens_set_is_linearizable_too() {
     let text = std::fs::read_to_string(folder.join("set.edn")).unwrap();
     let mut names = Names::default();
     let source = source(text);
-    let history = single(operations::set(&mut source.events().unwrap(), &mut names).unwrap());
+    let history =
+        single(operations::set(&mut source.events(Clock::default()).unwrap(), &mut names).unwrap());
     expect(&Set, &history, &names, true, "set.edn");
 }
 

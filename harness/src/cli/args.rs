@@ -139,8 +139,8 @@ pub(super) struct ModelArgs {
     /// a run, as its plan says)
     #[arg(long, value_name = "SIZE")]
     pub(super) memory_limit: Option<ByteSize>,
-    /// Time for the search, or the pass of invariants, e.g. `30s`; past it what holds so far is unknown (default:
-    /// none; of a run, as its plan says)
+    /// Time for reading and checking, e.g. `30s`; past it what holds so far is unknown (default: none; of a run,
+    /// as its plan says)
     #[arg(long, value_name = "DURATION")]
     pub(super) time_limit: Option<HumanDuration>,
     /// Threads that check keys side by side (default: as many as there are processors)

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use shakedown_checker::catalogue::{self, Invariants, Options};
+use shakedown_checker::clock::Progress;
 use shakedown_checker::import::Format;
-use shakedown_checker::invariants::Progress;
 use shakedown_checker::isolation::Inference;
 use shakedown_reports::outcome::{self, Checked};
 
@@ -39,6 +40,7 @@ pub(super) fn check(
     let options = Options {
         memory_bytes: how.memory_limit.map_or(MEMORY_BYTES, |limit| limit.0),
         time: how.time_limit.map(|limit| limit.0),
+        tell: stderr().is_terminal().then_some(tell),
         threads,
         initial: how.initial.clone(),
         workload: how.workload,
@@ -53,7 +55,6 @@ pub(super) fn check(
             total: how.total,
             negative_balances: how.negative_balances,
             group_size: how.group_size,
-            progress: stderr().is_terminal().then_some(tell),
         },
     };
     let outcome = catalogue::check_file(&models, file, format, &options).map_err(Failure::chain)?;
@@ -78,12 +79,12 @@ pub(super) fn check(
     Ok(Exit::of_run(outcome.verdict, false))
 }
 
-/// Says every second how far a long pass has come.
-fn tell(progress: Progress) -> ControlFlow<()> {
+/// Says every second how far a long check has come.
+fn tell(progress: Progress, elapsed: Duration) -> ControlFlow<()> {
     static TOLD_S: AtomicU64 = AtomicU64::new(0);
-    let second = progress.elapsed.as_secs();
-    if TOLD_S.swap(second, Ordering::Relaxed) < second {
-        eprintln!("{} events after {second} s", progress.events);
+    let second = elapsed.as_secs();
+    if TOLD_S.fetch_max(second, Ordering::Relaxed) < second {
+        eprintln!("{second} s: {progress}");
     }
     ControlFlow::Continue(())
 }

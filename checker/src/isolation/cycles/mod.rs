@@ -29,11 +29,16 @@ use closed::{Search, closed};
 const ALL: Edges = Edges::of(&[Edge::Ww, Edge::Wr, Edge::Rw, Edge::Order]);
 
 /// Calls `found` with a cycle of each class in each component of the graph. `form` is that of the
-/// graph's edges by order.
-pub(crate) fn search(graph: &Graph, form: Form, mut found: impl FnMut(Anomaly, Cycle)) {
+/// graph's edges by order. `stop` is asked before each component and class; returns what it says.
+pub(crate) fn search(
+    graph: &Graph,
+    form: Form,
+    stop: impl Fn() -> Option<String>,
+    mut found: impl FnMut(Anomaly, Cycle),
+) -> Option<String> {
     let components = Components::new(graph, ALL);
     if components.count == graph.nodes() {
-        return;
+        return None;
     }
     let members = components.members();
     let mut numbers = vec![u32::MAX; graph.nodes() as usize];
@@ -47,13 +52,18 @@ pub(crate) fn search(graph: &Graph, form: Form, mut found: impl FnMut(Anomaly, C
         if part.txns() < 2 {
             continue;
         }
-        for (class, mut cycle) in in_part(&part, form) {
+        let (of_part, stopped) = in_part(&part, form, &stop);
+        for (class, mut cycle) in of_part {
             for step in &mut cycle.steps {
                 step.txn = members[step.txn as usize];
             }
             found(class, cycle);
         }
+        if stopped.is_some() {
+            return stopped;
+        }
     }
+    None
 }
 
 /// The nodes of a short cycle in a strongly connected graph, each of whose cycles has a `ww` edge.
@@ -62,7 +72,11 @@ pub(crate) fn circle(graph: &Graph) -> Vec<u32> {
     cycle.map(|cycle| cycle.txns()).unwrap_or_default()
 }
 
-fn in_part(part: &Graph, form: Form) -> Vec<(Anomaly, Cycle)> {
+fn in_part(
+    part: &Graph,
+    form: Form,
+    stop: &impl Fn() -> Option<String>,
+) -> (Vec<(Anomaly, Cycle)>, Option<String>) {
     let mut found: Vec<(Anomaly, Cycle)> = Vec::new();
     let forms: &[Form] = match form {
         Form::Data => &[Form::Data],
@@ -74,6 +88,9 @@ fn in_part(part: &Graph, form: Form) -> Vec<(Anomaly, Cycle)> {
             if found.iter().any(|(graver, _)| graver.covers(class)) {
                 continue;
             }
+            if let Some(why) = stop() {
+                return (found, Some(why));
+            }
             if let Some(cycle) = of_class(part, kind, *form) {
                 let class = cycle.class(*form);
                 if !found.iter().any(|(known, _)| *known == class) {
@@ -82,7 +99,7 @@ fn in_part(part: &Graph, form: Form) -> Vec<(Anomaly, Cycle)> {
             }
         }
     }
-    found
+    (found, None)
 }
 
 /// A cycle of a class, if the part has one and none of a class that covers it.

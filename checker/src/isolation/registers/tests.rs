@@ -46,9 +46,12 @@ fn cycles(txns: &[&[Do]], commits: &[usize]) -> Vec<&'static str> {
     let mut graph = GraphBuilder::new(txns.len() as u32);
     add_edges(&registers, &order, &mut graph);
     let mut found = Vec::new();
-    cycles::search(&graph.finish(), Form::Data, |class, _| {
-        found.push(class.name())
-    });
+    cycles::search(
+        &graph.finish(),
+        Form::Data,
+        || None,
+        |class, _| found.push(class.name()),
+    );
     found
 }
 
