@@ -71,6 +71,7 @@ mod tests {
     use super::super::Source;
     use super::*;
     use crate::catalogue::{Options, find};
+    use crate::clock::Clock;
     use crate::verdict::Verdict;
 
     fn row(op: u64, kind: &str, detail: &str) -> String {
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_text_past_the_limit_is_not_made() {
         let source = source("[7]");
-        let error = as_edn(&mut source.events().unwrap(), 20).unwrap_err();
+        let error = as_edn(&mut source.events(Clock::default()).unwrap(), 20).unwrap_err();
         assert_eq!(error, ImportError::too_large(error.line));
     }
 }
