@@ -10,6 +10,7 @@ pub mod catalogue;
 mod check;
 pub mod clock;
 pub mod difference;
+pub mod elements;
 mod error;
 pub mod history;
 pub mod import;

@@ -109,7 +109,8 @@ pub fn summarize(dir: &Path) -> Result<Summary, CheckError> {
     Ok(groups.into_summary(history.truncated()))
 }
 
-fn read_windows(dir: &Path) -> Result<Windows, CheckError> {
+/// The windows of the history in `dir`. One pass.
+pub(crate) fn read_windows(dir: &Path) -> Result<Windows, CheckError> {
     let mut collector = WindowCollector::default();
     let mut end_ns = 0;
     let mut history = HistoryReader::open(dir)?;

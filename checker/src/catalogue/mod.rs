@@ -225,5 +225,17 @@ pub fn check(
     several::check(models, source, options, clock)
 }
 
+/// Checks the history in a file or directory against all of these models, and tells the outcome of each.
+///
+/// A model that cannot judge it is `unknown`, with the reason, and costs the others nothing. Memory is for one
+/// model at a time, time for all together.
+pub fn check_each(models: &[&Model], path: &Path, options: &Options) -> Vec<Outcome> {
+    let clock = Clock::start(options.time, options.tell);
+    match Source::open(path, None, options.memory_bytes, clock.for_reading()) {
+        Ok(source) => several::each(models, &source, options, clock),
+        Err(error) => vec![several::undecided(&error); models.len()],
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -17,13 +17,7 @@ pub(super) fn check(
     options: &Options,
     clock: Clock,
 ) -> Result<Outcome, SourceError> {
-    let makes: Vec<Make> = models
-        .iter()
-        .filter_map(|model| match model.check {
-            Check::Invariant(make) => Some(make),
-            Check::Linearizable(_) | Check::Isolation(_) => None,
-        })
-        .collect();
+    let makes = invariants(models);
     let mut of_invariants = match makes[..] {
         [] => Vec::new(),
         _ => invariant::judge(source, options, clock, &makes)?,
@@ -42,6 +36,47 @@ pub(super) fn check(
         1 => all.remove(0).1,
         _ => together(all),
     })
+}
+
+/// The outcome of each of these, in their order; see [`check_each`](super::check_each).
+pub(super) fn each(
+    models: &[&Model],
+    source: &Source,
+    options: &Options,
+    clock: Clock,
+) -> Vec<Outcome> {
+    let makes = invariants(models);
+    let mut of_invariants = match makes[..] {
+        [] => Ok(Vec::new()),
+        _ => invariant::judge(source, options, clock, &makes),
+    }
+    .map(Vec::into_iter);
+    let outcome = |model: &&Model| {
+        let checked = match (model.check, &mut of_invariants) {
+            (Check::Linearizable(check), _) => check(source, options, clock),
+            (Check::Isolation(of), _) => isolation::judge(of, source, options, clock),
+            (Check::Invariant(_), Ok(outcomes)) => Ok(outcomes.next().unwrap_or_default()),
+            (Check::Invariant(_), Err(error)) => return undecided(error),
+        };
+        checked.unwrap_or_else(|error| undecided(&error))
+    };
+    models.iter().map(outcome).collect()
+}
+
+fn invariants(models: &[&Model]) -> Vec<Make> {
+    let makes = models.iter().filter_map(|model| match model.check {
+        Check::Invariant(make) => Some(make),
+        Check::Linearizable(_) | Check::Isolation(_) => None,
+    });
+    makes.collect()
+}
+
+/// What a model says of a history that it cannot judge.
+pub(super) fn undecided(error: &SourceError) -> Outcome {
+    Outcome {
+        reason: error.to_string(),
+        ..Outcome::default()
+    }
 }
 
 fn together(all: Vec<(&str, Outcome)>) -> Outcome {

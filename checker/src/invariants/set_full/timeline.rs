@@ -191,6 +191,11 @@ impl Timeline {
             .map(|place| place.at)
     }
 
+    /// When the first call that added it was acknowledged.
+    pub fn acknowledged(&self, element: u32) -> Option<Place> {
+        self.elements[element as usize].acknowledged
+    }
+
     /// The event of the call of the last read that lacks the element.
     pub fn last_absent_at(&self, element: u32) -> Option<u32> {
         let (_, absent) = self.last(&self.elements[element as usize]);
