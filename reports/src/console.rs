@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::loss_table::{acknowledged_writes, loss_table};
 use crate::narrative;
-use crate::quantity::{duration, events_of_trials, interval, share};
+use crate::quantity::{counted, duration, events_of_trials, interval, share};
 use crate::results::{ScenarioResults, SuiteResults, Verdict};
 
 /// Verdicts, what did not hold, and the loss table in aligned columns. Ends with a newline.
@@ -16,8 +16,10 @@ pub fn summary(results: &SuiteResults) -> String {
     }
     text.push('\n');
     text.push_str(&verdicts(&results.scenarios));
-    text.push('\n');
-    text.push_str(&losses(results));
+    let losses = losses(results);
+    if !losses.is_empty() {
+        text.push_str(&format!("\n{losses}"));
+    }
     text
 }
 
@@ -46,6 +48,17 @@ fn verdicts(scenarios: &[ScenarioResults]) -> String {
                 check.verdict,
                 check.name,
                 one_line(&check.detail)
+            );
+        }
+        for model in &scenario.models {
+            let operations = counted(model.judged_operations, "operation", "operations");
+            let _ = writeln!(
+                text,
+                "{:14}model {} ({}): {}, {operations}",
+                "",
+                model.model,
+                model.verdict,
+                one_line(&model.reason)
             );
         }
         if let Some(error) = &scenario.harness_error {
@@ -85,6 +98,10 @@ fn losses(results: &SuiteResults) -> String {
             cell(interval(&row.lost)),
             one_line(&row.note),
         ]);
+    }
+    // No row but the header: models judged all there is.
+    if rows.len() == 1 && !results.scenarios.is_empty() {
+        return String::new();
     }
     aligned(&rows)
 }

@@ -1,15 +1,15 @@
 //! A realistic, fully populated run for the tests: one scenario each that holds, repairs its
-//! losses, refuses, loses as expected, cannot tell, and fails.
+//! losses, refuses, loses as expected, cannot tell, fails, and one in which models judge.
 
 mod parts;
 
-use shakedown_checker::loss::{ClassCounts, KeyClass};
+use shakedown_checker::loss::{Anomaly, ClassCounts, KeyClass, WindowLoss};
 use shakedown_checker::rate::Rate;
 
 use crate::results::*;
 use parts::*;
 
-/// Six scenarios, every field filled somewhere.
+/// Seven scenarios, every field filled somewhere.
 pub(crate) fn suite() -> SuiteResults {
     let scenarios = vec![
         holds(),
@@ -18,6 +18,7 @@ pub(crate) fn suite() -> SuiteResults {
         loses(),
         cannot_tell(),
         fails(),
+        loses_elements(),
     ];
     SuiteResults {
         schema_version: SCHEMA_VERSION,
@@ -389,5 +390,112 @@ fn fails() -> ScenarioResults {
         at_risk: None,
     });
     scenario.checkpoints = vec![last];
+    scenario
+}
+
+/// A set that loses elements, as expected.
+fn loses_elements() -> ScenarioResults {
+    let mut scenario = scenario(21, "primary_cut_off", "acknowledged elements are lost");
+    scenario.configuration = "asynchronous replicas".into();
+    scenario.description = "The primary is cut off with a minority of the clients".into();
+    scenario.workload = Some("set".into());
+    scenario.faults = vec![FaultResult {
+        name: "cut".into(),
+        kind: "partition".into(),
+        summary: "n1 | n2, n3".into(),
+        start_ns: 4_000 * MS,
+        end_ns: 9_000 * MS,
+        outcome: "installed".into(),
+        evidence: vec![(
+            "n1".into(),
+            "packets dropped by the rule".into(),
+            "812".into(),
+        )],
+    }];
+    scenario.stages = stages();
+    scenario.checks = vec![check(
+        "`set-full` is violated, as expected",
+        "invalid: 310 lost, of 2,100 elements",
+    )];
+    let window = |lane: &str, name: &str, from, to, lost: Rate| WindowLoss {
+        lane: lane.into(),
+        name: name.into(),
+        start_ns: from * MS,
+        end_ns: to * MS,
+        acknowledged_writes: lost.trials,
+        counts: ClassCounts {
+            ok: lost.trials - lost.events,
+            lost: lost.events,
+            ..ClassCounts::default()
+        },
+        lost,
+    };
+    let mut loss = clean_loss();
+    loss.counts.ok = 1_670;
+    loss.counts.lost = 310;
+    loss.lost = Rate::new(310, 1_980);
+    loss.stale = Rate::new(12, 1_980);
+    loss.windows = vec![
+        window("fault", "cut", 4_000, 9_000, Rate::new(310, 640)),
+        window(
+            "outside",
+            "before the first fault",
+            0,
+            4_000,
+            Rate::new(0, 700),
+        ),
+        window(
+            "outside",
+            "after the last fault",
+            9_000,
+            15_000,
+            Rate::new(0, 640),
+        ),
+    ];
+    loss.anomalies = vec![Anomaly {
+        explanation: "acknowledged at 4.210 s, and not in the reads called last".into(),
+        ..lost_key(3017, 4_208)
+    }];
+    loss.anomalies_omitted = 309;
+    scenario.checkpoints = vec![checkpoint("final", 15_400, loss)];
+    let model = |model: &str, expected: &str, verdict, reason: &str| ModelResult {
+        model: model.into(),
+        expected: expected.into(),
+        verdict,
+        reason: reason.into(),
+        judged_operations: 2_143,
+        method: "the runs of reads that have an element".into(),
+        truncated: None,
+        findings: vec![],
+        findings_omitted: 0,
+        page: format!("primary_cut_off/models/{model}.html"),
+    };
+    let holds = model(
+        "availability",
+        "holds",
+        Verdict::Valid,
+        "every function succeeded",
+    );
+    let mut violated = model(
+        "set-full",
+        "violated",
+        Verdict::Invalid,
+        "310 lost, of 2,100 elements",
+    );
+    violated.truncated = Some("its writer was killed after event 4,286".into());
+    violated.findings = vec![ModelFinding {
+        about: "lost".into(),
+        reason: "310 elements known to be in the set, and gone".into(),
+        lines: vec!["3017: known at event 812, absent from the read called at event 4280".into()],
+        drawing: Some("primary_cut_off/models/set-full-1.svg".into()),
+    }];
+    violated.findings_omitted = 1;
+    scenario.models = vec![holds, violated];
+    scenario.client_errors = vec![ClientError {
+        error: "time-out".into(),
+        effect: "maybe".into(),
+        about: "the request was sent and not answered".into(),
+        times: 41,
+    }];
     scenario
 }

@@ -85,7 +85,7 @@ fn coverage(results: &SuiteResults) -> Vec<(&'static str, String)> {
     let names: BTreeSet<&str> = scenarios.iter().map(|s| s.name.as_str()).collect();
     let checks = || scenarios.iter().flat_map(|s| &s.checks);
     let held = checks().filter(|c| c.verdict == Verdict::Valid).count() as u64;
-    vec![
+    let mut coverage = vec![
         ("scenarios", count(names.len() as u64)),
         ("runs of scenarios", count(scenarios.len() as u64)),
         (
@@ -123,7 +123,17 @@ fn coverage(results: &SuiteResults) -> Vec<(&'static str, String)> {
             "checks that held",
             format!("{} of {}", count(held), count(checks().count() as u64)),
         ),
-    ]
+    ];
+    let objects = || scenarios.iter().filter(|s| s.workload.is_some());
+    if objects().next().is_some() {
+        let ok = objects()
+            .flat_map(|s| &s.timeline)
+            .map(|second| u64::from(second.ok));
+        let models = objects().map(|s| s.models.len() as u64).sum();
+        coverage.push(("operations on objects that ended ok", count(ok.sum())));
+        coverage.push(("histories judged by a model", count(models)));
+    }
+    coverage
 }
 
 /// Faults of one kind, over all scenarios.
@@ -215,6 +225,10 @@ impl EdgeCase {
             .map_or("not measured".to_owned(), |checkpoint| {
                 quantity::events_of_trials(&checkpoint.loss.lost)
             });
+        let lost = match group.deciding() {
+            None if group.scenario.workload.is_some() => "not counted".to_owned(),
+            _ => lost,
+        };
         Some(EdgeCase {
             scenario: group.scenario.name.clone(),
             faults: match kinds.len() {

@@ -67,7 +67,11 @@ fn lost(groups: &[Group<'_>]) -> Answer {
     let judged: Vec<&CheckpointResult> = groups.iter().filter_map(|g| g.deciding()).collect();
     let writes: u64 = judged.iter().map(|c| c.loss.acknowledged_writes).sum();
     let acknowledged = counted(writes, "acknowledged write", "acknowledged writes");
-    let answer = if judged.is_empty() {
+    let by_models = groups.iter().all(|g| g.scenario.workload.is_some());
+    let answer = if judged.is_empty() && by_models && !groups.is_empty() {
+        "Losses are not counted in these workloads: models judged what clients were answered."
+            .to_owned()
+    } else if judged.is_empty() {
         "Not known: no final reads were taken.".to_owned()
     } else if items.is_empty() {
         format!("Nothing was found lost or wrong, of {acknowledged}.")

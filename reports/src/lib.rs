@@ -9,6 +9,7 @@
 mod claims;
 pub mod compare;
 pub mod console;
+mod drawing;
 mod error;
 mod escape;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub mod html;
 pub mod junit;
 pub mod loss_table;
 pub mod markdown;
+mod model_results;
 mod narrative;
 pub mod outcome;
 pub mod picture;

@@ -134,6 +134,10 @@ fn what_was_lost(results: &SuiteResults) -> String {
         .iter()
         .filter_map(|scenario| Some((scenario, &scenario.deciding_checkpoint()?.loss)))
         .collect();
+    let by_models = results.scenarios.iter().all(|s| s.workload.is_some());
+    if judged.is_empty() && by_models && !results.scenarios.is_empty() {
+        return "Losses are not counted in these workloads.".into();
+    }
     if judged.is_empty() {
         return "No final reads were taken, so nothing is known about losses.".into();
     }

@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::collections::HashSet;
 use std::panic::{self, UnwindSafe};
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::drawing::drawings;
 use crate::plot::{self, PlotError};
 use crate::results::ScenarioResults;
 
@@ -22,6 +24,22 @@ pub struct Picture {
     pub svg: String,
     /// Why it is missing from the report; empty if it is not.
     pub failure: String,
+}
+
+/// The pictures of every scenario, as [`pictures`] draws them, and after them the drawings that its models made,
+/// from the run directory `run`.
+#[must_use]
+pub fn pictures_and_drawings(
+    scenarios: &[ScenarioResults],
+    run: &Path,
+    directory: &str,
+) -> Vec<Vec<Picture>> {
+    let mut all = pictures(scenarios, directory);
+    let named = scenarios.iter().zip(file_names(scenarios));
+    for (pictures, (scenario, name)) in all.iter_mut().zip(named) {
+        pictures.extend(drawings(scenario, run, directory, &name));
+    }
+    all
 }
 
 /// Draws the pictures of every scenario; `directory` is where their files will be, relative to the report.

@@ -88,6 +88,13 @@ pub(crate) const KINDS: &[Kind] = &[
         draw: losses::by_phase_svg,
     },
     Kind {
+        title: "Losses by fault",
+        alt: "Losses by when an element was acknowledged: in each fault, and outside of faults",
+        suffix: "-faults",
+        has: losses::has_faults,
+        draw: losses::by_fault_svg,
+    },
+    Kind {
         title: "Losses by group",
         alt: "Losses by group (shard)",
         suffix: "-groups",

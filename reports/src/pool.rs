@@ -181,7 +181,7 @@ mod tests {
     fn repetitions_are_one_group_with_summed_counts_and_a_wider_interval() {
         let results = repeated();
         let groups = groups(&results);
-        assert_eq!(groups.len(), 6);
+        assert_eq!(groups.len(), 7);
         let group = &groups[3];
         let lost = group.deciding().unwrap().loss.lost;
         assert_eq!((lost.events, lost.trials), (44, 3_960));
@@ -198,13 +198,13 @@ mod tests {
     fn scenarios_that_merely_share_a_name_stay_apart() {
         let mut results = example::suite();
         results.scenarios.push(results.scenarios[0].clone());
-        assert_eq!(groups(&results).len(), 7);
+        assert_eq!(groups(&results).len(), 8);
     }
 
     #[test]
     fn an_explanation_missing_in_one_run_is_missing_in_all() {
         let mut results = repeated();
-        results.scenarios[6].checkpoints[0].explained = None;
+        results.scenarios[7].checkpoints[0].explained = None;
         assert!(groups(&results)[3].deciding().unwrap().explained.is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::picture::{Picture, pictures};
+use crate::picture::{Picture, pictures_and_drawings};
 use crate::results::SuiteResults;
 use crate::results_file::{self, write_atomically};
 use crate::{ReportError, html, junit, loss_table, markdown, release_notes};
@@ -20,7 +20,7 @@ pub const PLOTS_NAME: &str = "plots";
 pub fn render_run(results: &SuiteResults, dir: &Path) -> Result<PathBuf, ReportError> {
     results_file::save(results, &dir.join(results_file::FILE_NAME))?;
     let report = dir.join(REPORT_NAME);
-    let pictures = write_report(results, &report, PLOTS_NAME)?;
+    let pictures = write_report(results, dir, &report, PLOTS_NAME)?;
     let rows = loss_table::loss_table(results);
     let files = [
         ("index.html", html::page(results, &pictures)?),
@@ -37,16 +37,17 @@ pub fn render_run(results: &SuiteResults, dir: &Path) -> Result<PathBuf, ReportE
 }
 
 /// Writes the Markdown report to `report`, and its pictures into the directory `plots` beside it (a relative
-/// path with `/`). For a report kept elsewhere than in its run directory.
+/// path with `/`). For a report kept elsewhere than in its run directory, which is `run`.
 ///
 /// # Errors
 /// [`ReportError`] if the report cannot be written or rendered.
 pub fn render_report(
     results: &SuiteResults,
+    run: &Path,
     report: &Path,
     plots: &str,
 ) -> Result<PathBuf, ReportError> {
-    write_report(results, report, plots)?;
+    write_report(results, run, report, plots)?;
     Ok(report.into())
 }
 
@@ -60,11 +61,12 @@ pub fn render_release_notes(results: &SuiteResults, file: &Path) -> Result<(), R
 
 fn write_report(
     results: &SuiteResults,
+    run: &Path,
     report: &Path,
     plots: &str,
 ) -> Result<Vec<Vec<Picture>>, ReportError> {
     let dir = report.parent().unwrap_or(Path::new(""));
-    let mut pictures = pictures(&results.scenarios, plots);
+    let mut pictures = pictures_and_drawings(&results.scenarios, run, plots);
     for picture in pictures.iter_mut().flatten() {
         if picture.failure.is_empty()
             && let Err(error) = write_atomically(&dir.join(&picture.path), picture.svg.as_bytes())
@@ -95,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::example;
+    use crate::picture::pictures;
 
     #[test]
     fn a_run_directory_gets_results_report_and_a_plot_per_scenario() {

@@ -7,6 +7,8 @@ use shakedown_checker::rate::Rate;
 
 pub use shakedown_checker::verdict::Verdict;
 
+pub use crate::model_results::{ClientError, ModelFinding, ModelResult};
+
 /// Version of the `results.json` schema; raised when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -143,6 +145,15 @@ pub struct ScenarioResults {
     /// Operations on the documents that came to harm, in the order of the history.
     #[serde(default)]
     pub operations: Vec<KeyOperation>,
+    /// What clients did to plain objects: `register`, `set`, ...; null if they wrote documents.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// The models that judged the history.
+    #[serde(default)]
+    pub models: Vec<ModelResult>,
+    /// Errors that operations on objects ended with, by name.
+    #[serde(default)]
+    pub client_errors: Vec<ClientError>,
     /// Files of this scenario relative to the run directory (history, logs, plan, plot).
     pub artifacts: Vec<String>,
 }

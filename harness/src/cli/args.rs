@@ -80,8 +80,8 @@ pub(super) enum Command {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// A run directory: judged by its scenarios' expectations; a scenario's directory in one (holds `history`
-    /// and `observations`): judged by "nothing is lost"; with `--model`, a file or directory with a history
+    /// A run directory: judged by its scenarios' expectations; a scenario's directory in one (holds `history`):
+    /// judged by "nothing is lost", or by the models of its workload; with `--model`, a file or directory with a history
     pub(super) history: PathBuf,
     /// Print the result as JSON
     #[arg(long)]

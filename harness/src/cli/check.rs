@@ -10,11 +10,11 @@ use shakedown_reports::{console, results_file};
 use super::args::CheckArgs;
 use super::exit::Exit;
 use super::{Failure, check_model, say};
-use crate::run::{check_scenario_dir, rejudge};
-use crate::scenario::Catalogue;
+use crate::run::{check_scenario_dir, judge_scenario_dir, rejudge};
+use crate::scenario::{Catalogue, LimitsWish};
 
 /// What `check` makes anew, and what it cannot.
-const JUDGED_AGAIN: &str = "Judged again: every key at every checkpoint from the histories and final reads, and every check. Taken as \
+const JUDGED_AGAIN: &str = "Judged again: every key at every checkpoint from the histories and final reads, every model, and every check. Taken as \
      recorded: evidence of faults, outputs of actions, phases, marks and gauges, and what the system's own records predicted.";
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -27,8 +27,17 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         let message = format!("{file} is a file: say what it must satisfy with --model");
         return Err(Failure::Usage(message));
     }
+    let limits = LimitsWish {
+        memory: args.how.memory_limit,
+        time: args.how.time_limit,
+    };
     if dir.join(results_file::FILE_NAME).is_file() {
-        return check_run(dir, json);
+        return check_run(dir, limits, json);
+    }
+    if dir.join("plan.json").is_file()
+        && let Some(exit) = check_objects(dir, limits, json)?
+    {
+        return Ok(exit);
     }
     let checkpoints = check_scenario_dir(dir).map_err(Failure::usage)?;
     let mut verdict = Verdict::Valid;
@@ -55,10 +64,40 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     Ok(Exit::of_run(verdict, false))
 }
 
-/// A whole run, by the expectations in its plans.
-fn check_run(run: &Path, json: bool) -> Result<Exit, Failure> {
+/// The history of a workload on objects, by the models of its plan; `None` if it is of documents.
+fn check_objects(dir: &Path, limits: LimitsWish, json: bool) -> Result<Option<Exit>, Failure> {
     let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
-    let judged = rejudge(run, &catalogue.systems).map_err(Failure::chain)?;
+    let judged = judge_scenario_dir(dir, &catalogue.systems, limits).map_err(Failure::chain)?;
+    let Some(judged) = judged else {
+        return Ok(None);
+    };
+    let verdict = Verdict::worst(judged.checks.iter().map(|check| check.verdict));
+    if json {
+        let all = serde_json::json!({
+            "verdict": verdict,
+            "checks": judged.checks,
+            "loss": judged.loss,
+        });
+        let text = serde_json::to_string_pretty(&all).map_err(Failure::harness)?;
+        say(&format!("{text}\n"))?;
+    } else {
+        for check in &judged.checks {
+            say(&format!(
+                "{}: {}: {}\n",
+                check.verdict, check.name, check.detail
+            ))?;
+        }
+        if let Some(loss) = &judged.loss {
+            say(&format!("acknowledged elements lost: {}\n", loss.lost))?;
+        }
+    }
+    Ok(Some(Exit::of_run(verdict, false)))
+}
+
+/// A whole run, by the expectations in its plans.
+fn check_run(run: &Path, limits: LimitsWish, json: bool) -> Result<Exit, Failure> {
+    let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
+    let judged = rejudge(run, &catalogue.systems, limits).map_err(Failure::chain)?;
     let results = judged.results;
     if json {
         let text = serde_json::to_string_pretty(&results).map_err(Failure::harness)?;

@@ -20,7 +20,7 @@ pub(super) fn report(
                 .file_stem()
                 .map(|stem| stem.to_string_lossy().into_owned())
                 .unwrap_or_default();
-            render::render_report(&results, file, &format!("{stem}_plots"))
+            render::render_report(&results, run, file, &format!("{stem}_plots"))
                 .map_err(Failure::chain)?
         }
     };

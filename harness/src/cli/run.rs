@@ -15,7 +15,7 @@ use super::ground::{Ground, own_cluster_name};
 use super::{Failure, say};
 use crate::plan::Plan;
 use crate::run::{self, RunItem, RunRequest};
-use crate::scenario::{Catalogue, Scenario};
+use crate::scenario::{Catalogue, LimitsWish, Scenario};
 use crate::system::{NodeRef, System};
 
 /// Signals within this time of the first are the same wish.
@@ -268,8 +268,11 @@ fn plan(
     if let Some(stored) = stored {
         plan.limits = stored.limits;
     }
-    plan.limits.memory = args.memory_limit.unwrap_or(plan.limits.memory);
-    plan.limits.time = args.time_limit.unwrap_or(plan.limits.time);
+    let wish = LimitsWish {
+        memory: args.memory_limit,
+        time: args.time_limit,
+    };
+    plan.limits = wish.over(plan.limits);
     plan.noop_faults = args.noop_faults || stored.as_ref().is_some_and(|plan| plan.noop_faults);
     Ok((scenario, plan))
 }

@@ -4,19 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use shakedown_checker::availability::{FaultAvailability, availability, read_operations};
+use shakedown_checker::elements::{ElementsError, element_losses};
 use shakedown_checker::history::{HistoryReader, ObservationReader};
 use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
 use shakedown_checker::summary::{Summary, summarize};
 use shakedown_checker::{CheckError, UNTIL_KEY, check_dir};
 use shakedown_reports::results::{
-    CheckpointResult, GroupLoss, KeyOperation, Span, StageResult, TimelinePoint,
+    CheckpointResult, GroupLoss, KeyOperation, ModelResult, Span, StageResult, TimelinePoint,
 };
 use shakedown_workloads::documents::parse_document_id;
 
 use super::command::{self, Predictions};
 use super::groups::{self, Deciding, GroupsError};
+use super::judge::judge;
 use super::operations;
 use super::scene::CheckpointTaken;
+use crate::scenario::{Limits, Scenario};
 use crate::system::{System, TemplateContext};
 
 /// Anomalies kept in the results; all are counted, and explained.
@@ -47,6 +50,12 @@ pub(crate) struct Input {
     pub(crate) system: System,
     pub(crate) context: TemplateContext,
     pub(crate) local_bin: BTreeMap<String, PathBuf>,
+    pub(crate) scenario: Scenario,
+    /// The scenario's directory, relative to the run directory.
+    pub(crate) place: String,
+    pub(crate) limits: Limits,
+    /// When objects were read for the last time.
+    pub(crate) final_ns: Option<u64>,
 }
 
 /// What the analysis gives.
@@ -60,6 +69,7 @@ pub(crate) struct Analysis {
     pub(crate) groups: Vec<GroupLoss>,
     /// Documents in danger by the system's own records.
     pub(crate) endangered: Option<u64>,
+    pub(crate) models: Vec<ModelResult>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -104,6 +114,15 @@ pub(crate) fn analyse(input: Input) -> Analysis {
             Err(error) => errors.push(format!("checkpoint `{}`: {error}", taken.name)),
         }
     }
+    let models: Vec<ModelResult> = judge(&input.scenario, &input.dir, &input.limits)
+        .iter()
+        .map(|judged| judged.written(&input.dir, &input.place, &mut errors))
+        .collect();
+    let final_ns = input.final_ns.unwrap_or(0);
+    match elements(&input.scenario, &input.dir, &input.limits, final_ns) {
+        Ok(losses) => checkpoints.extend(losses),
+        Err(error) => errors.push(format!("losses of the set: {error}")),
+    }
     let (stages, points) = match summarize(&history) {
         Ok(summary) => (stages(&input.stages, &summary), points(&summary)),
         Err(error) => {
@@ -143,8 +162,29 @@ pub(crate) fn analyse(input: Input) -> Analysis {
         operations,
         groups,
         endangered,
+        models,
         errors,
     }
+}
+
+/// Losses of a workload on a set, as those of a final read; nothing for any other workload.
+pub(super) fn elements(
+    scenario: &Scenario,
+    dir: &Path,
+    limits: &Limits,
+    final_ns: u64,
+) -> Result<Option<CheckpointResult>, ElementsError> {
+    let kind = scenario.workload.as_ref().map(|spec| spec.get_ref().kind());
+    if kind != Some("set") {
+        return Ok(None);
+    }
+    let loss = element_losses(&dir.join("history"), limits.memory.0, ANOMALIES_KEPT)?;
+    Ok(Some(CheckpointResult {
+        name: "final".to_owned(),
+        time_ns: final_ns,
+        loss,
+        explained: None,
+    }))
 }
 
 /// Losses by group at the checkpoint that decides, if the system tells groups.

@@ -3,11 +3,13 @@
 mod exercised;
 mod losses;
 mod measured;
+mod models;
 #[cfg(test)]
 mod tests;
 
 use shakedown_reports::results::{
-    ActionResult, CheckResult, CheckpointResult, FaultResult, GaugeSeries, Verdict,
+    ActionResult, CheckResult, CheckpointResult, FaultResult, GaugeSeries, ModelResult,
+    TimelinePoint, Verdict,
 };
 
 use super::observed::Observed;
@@ -15,6 +17,8 @@ use crate::scenario::{Loss, Scenario};
 use exercised::{exercised, same};
 use losses::{explained, judge_loss};
 use measured::measured;
+use models::judged;
+pub(crate) use models::of_model;
 
 /// What a run left to judge.
 pub(crate) struct Record<'a> {
@@ -23,6 +27,10 @@ pub(crate) struct Record<'a> {
     pub(crate) checkpoints: &'a [CheckpointResult],
     /// What was measured of the system over time.
     pub(crate) gauges: &'a [GaugeSeries],
+    /// What models say of the history.
+    pub(crate) models: &'a [ModelResult],
+    /// Operations by second.
+    pub(crate) timeline: &'a [TimelinePoint],
     pub(crate) observed: &'a Observed,
 }
 
@@ -91,6 +99,10 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
         checks.push(same(pair.get_ref(), &record.observed.captures));
     }
     let finished = record.observed.unfinished.is_empty();
+    if scenario.workload.is_some() {
+        judged(&scenario.expect, record, &mut checks);
+        return checks;
+    }
     for checkpoint in record.checkpoints {
         checks.extend(of_checkpoint(scenario, checkpoint, finished));
     }

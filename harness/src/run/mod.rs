@@ -12,6 +12,7 @@ mod faults;
 mod fleet;
 mod gauges;
 mod groups;
+mod judge;
 mod logs;
 mod observed;
 mod operations;
@@ -41,7 +42,7 @@ pub use analyse::{AnalyseError, check_scenario_dir, describe};
 pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
 pub use observed::ObservedError;
-pub use rejudge::{RejudgeError, Rejudged, rejudge};
+pub use rejudge::{DirJudged, RejudgeError, Rejudged, judge_scenario_dir, rejudge};
 
 use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote, Target};
 use crate::plan::{Plan, PlanError};

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::clients::ObjectsSeen;
+
 /// File name within a scenario's directory.
 const FILE_NAME: &str = "observed.json";
 
@@ -22,6 +24,9 @@ pub(crate) struct Observed {
     /// Services that were gone at the end though no fault was to leave them so; `None` in records of older versions.
     #[serde(default)]
     pub(crate) died: Option<Vec<String>>,
+    /// What the last reads of a workload on objects showed; `None` without one, and if they were never made.
+    #[serde(default)]
+    pub(crate) objects: Option<ObjectsSeen>,
     /// Why the system did not come back after its faults; `None` if it did, or cannot tell.
     pub(crate) not_recovered: Option<String>,
 }

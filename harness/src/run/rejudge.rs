@@ -3,18 +3,21 @@
 
 use std::path::Path;
 
+use shakedown_checker::elements::ElementsError;
+use shakedown_checker::loss::LossReport;
 use shakedown_reports::results::{
     CheckResult, CheckpointResult, ScenarioResults, SuiteResults, Verdict,
 };
 use shakedown_reports::{ReportError, results_file};
 
-use super::analyse::{AnalyseError, check_scenario_dir};
+use super::analyse::{AnalyseError, check_scenario_dir, elements};
 use super::evaluate::{self, Record};
+use super::judge as models;
 use super::logs::logs;
 use super::observed::{Observed, ObservedError};
 use super::worst;
 use crate::plan::{Plan, PlanError};
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{LimitsWish, Scenario, ScenarioError};
 use crate::system::System;
 
 /// Why a stored run could not be judged again.
@@ -32,6 +35,9 @@ pub enum RejudgeError {
     /// A history or final read.
     #[error(transparent)]
     Analyse(#[from] AnalyseError),
+    /// Losses of a set.
+    #[error(transparent)]
+    Elements(#[from] ElementsError),
     /// What was seen beside them.
     #[error(transparent)]
     Observed(#[from] ObservedError),
@@ -53,13 +59,17 @@ pub struct Rejudged {
 ///
 /// # Errors
 /// If a file is missing or damaged, or a plan names a system that is not among `systems`.
-pub fn rejudge(run: &Path, systems: &[System]) -> Result<Rejudged, RejudgeError> {
+pub fn rejudge(
+    run: &Path,
+    systems: &[System],
+    limits: LimitsWish,
+) -> Result<Rejudged, RejudgeError> {
     let mut results = results_file::load(&run.join(results_file::FILE_NAME))?;
     let mut differences = Vec::new();
     for scenario in &mut results.scenarios {
         let dir = run.join(super::place_of(&scenario.name, scenario.repetition));
         let (recorded, verdict) = (scenario.checks.clone(), scenario.verdict);
-        judge(scenario, &dir, systems)?;
+        judge(scenario, &dir, systems, limits)?;
         let name = &scenario.name;
         let changed = differing(&recorded, &scenario.checks);
         differences.extend(changed.into_iter().map(|text| format!("{name}: {text}")));
@@ -79,6 +89,7 @@ fn judge(
     results: &mut ScenarioResults,
     dir: &Path,
     systems: &[System],
+    wish: LimitsWish,
 ) -> Result<(), RejudgeError> {
     let path = dir.join("plan.json");
     let plan = Plan::read(&path)?;
@@ -87,7 +98,21 @@ fn judge(
     let systems = own.as_ref().map_or(systems, std::slice::from_ref);
     let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
     let observed = Observed::load(dir)?;
-    results.checkpoints = checkpoints(&results.checkpoints, dir)?;
+    let limits = wish.over(plan.limits);
+    results.checkpoints = if scenario.workload.is_some() {
+        let final_ns = observed.objects.as_ref().map_or(0, |seen| seen.final_ns);
+        elements(&scenario, dir, &limits, final_ns)?
+            .into_iter()
+            .collect()
+    } else {
+        checkpoints(&results.checkpoints, dir)?
+    };
+    let judged = models::judge(&scenario, dir, &limits);
+    let before = std::mem::take(&mut results.models);
+    results.models = judged
+        .iter()
+        .map(|model| model.as_before(&before))
+        .collect();
     results.checks = evaluate::evaluate(
         &scenario,
         &Record {
@@ -95,6 +120,8 @@ fn judge(
             actions: &results.actions,
             checkpoints: &results.checkpoints,
             gauges: &results.gauges,
+            models: &results.models,
+            timeline: &results.timeline,
             observed: &observed,
         },
     );
@@ -110,6 +137,46 @@ fn judge(
         None => verdict,
     };
     Ok(())
+}
+
+/// What the directory of one scenario shows.
+pub struct DirJudged {
+    /// What each model comes to, against what the plan expects of it.
+    pub checks: Vec<CheckResult>,
+    /// Losses, if the workload was a set.
+    pub loss: Option<LossReport>,
+}
+
+/// Judges the history in a scenario's directory by the models of its plan: all there is of a run that was killed.
+/// `None` if the plan has no workload on objects.
+///
+/// # Errors
+/// As [`rejudge`].
+pub fn judge_scenario_dir(
+    dir: &Path,
+    systems: &[System],
+    wish: LimitsWish,
+) -> Result<Option<DirJudged>, RejudgeError> {
+    let path = dir.join("plan.json");
+    let plan = Plan::read(&path)?;
+    let name = path.display().to_string();
+    let own = plan.system(&name)?;
+    let systems = own.as_ref().map_or(systems, std::slice::from_ref);
+    let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
+    if scenario.workload.is_none() {
+        return Ok(None);
+    }
+    if !dir.join("history").is_dir() {
+        return Err(AnalyseError::NoHistory(dir.to_owned()).into());
+    }
+    let limits = wish.over(plan.limits);
+    let judged = models::judge(&scenario, dir, &limits);
+    let results = judged.iter().map(|model| model.as_before(&[]));
+    let loss = elements(&scenario, dir, &limits, 0)?;
+    Ok(Some(DirJudged {
+        checks: results.map(|model| evaluate::of_model(&model)).collect(),
+        loss: loss.map(|checkpoint| checkpoint.loss),
+    }))
 }
 
 /// Every final read on disk judged, in the order they were taken.

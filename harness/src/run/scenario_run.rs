@@ -17,6 +17,7 @@ use shakedown_workloads::stop::StopSignal;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::analyse::{self, Analysis};
+use super::clients::{LastRead, ObjectsSeen};
 use super::conduct::{Conducted, conduct};
 use super::deploy::{Deployment, NodeDisk, local_binary};
 use super::evaluate::{self, Record};
@@ -61,6 +62,8 @@ struct Played {
     gauges: Vec<GaugeSeries>,
     /// Services gone at the end, unasked.
     died: Option<Vec<String>>,
+    /// What the last reads of objects showed.
+    objects: Option<ObjectsSeen>,
 }
 
 impl ScenarioRun<'_> {
@@ -169,6 +172,7 @@ impl ScenarioRun<'_> {
             clock: RunClock::start(),
             seed: self.plan.seed,
             dir: self.dir.clone(),
+            local_bin: self.local_bin(),
         };
         let scene = match Scene::new(parts) {
             Ok(scene) => Arc::new(scene),
@@ -190,8 +194,10 @@ impl ScenarioRun<'_> {
         tokio::time::sleep(scene.scenario.settle.0).await;
         let died = scene.died_unasked().await;
         let write_pause = write_pause(&scene).await;
-        match scene.checkpoint("final").await {
-            Ok(taken) => conducted.checkpoints.push(taken),
+        let mut objects = None;
+        match scene.last_read().await {
+            Ok(LastRead::Documents(taken)) => conducted.checkpoints.push(taken),
+            Ok(LastRead::Objects(seen)) => objects = Some(seen),
             Err(error) => conducted.errors.push(error),
         }
         shown.abort();
@@ -207,6 +213,7 @@ impl ScenarioRun<'_> {
                 recovered,
                 died: Some(died),
                 gauges,
+                objects,
             }),
             deployment,
         )
@@ -248,14 +255,10 @@ impl ScenarioRun<'_> {
             recovered: Err("the system was never started".to_owned()),
             died: None,
             gauges: Vec::new(),
+            objects: None,
         });
         let taken = std::mem::take(&mut played.conducted.checkpoints);
         let stages = std::mem::take(&mut played.conducted.stages);
-        let local_bin = self.system.upload.iter().filter_map(|name| {
-            local_binary(name, self.binaries)
-                .ok()
-                .map(|path| (name.clone(), path))
-        });
         let input = analyse::Input {
             dir: self.dir.clone(),
             loss_expected: self.scenario.loss_expected(),
@@ -264,7 +267,11 @@ impl ScenarioRun<'_> {
             faults: faults_in_effect(&played.conducted.faults),
             system: self.system.clone(),
             context: self.lay_out(BTreeMap::new()).context().clone(),
-            local_bin: local_bin.collect(),
+            local_bin: self.local_bin(),
+            scenario: self.scenario.clone(),
+            place: self.place.clone(),
+            limits: self.plan.limits,
+            final_ns: played.objects.as_ref().map(|seen| seen.final_ns),
         };
         let analysis = blocking(move || analyse::analyse(input)).await;
         let Analysis {
@@ -275,6 +282,7 @@ impl ScenarioRun<'_> {
             operations,
             groups,
             endangered,
+            models,
             errors: analysis_errors,
         } = analysis;
         errors.append(&mut played.conducted.errors);
@@ -287,6 +295,7 @@ impl ScenarioRun<'_> {
             endangered,
             died: played.died,
             not_recovered: played.recovered.err(),
+            objects: played.objects,
         };
         if let Err(error) = observed.save(&self.dir) {
             errors.push(error.to_string());
@@ -298,6 +307,8 @@ impl ScenarioRun<'_> {
                 actions: &conducted.actions,
                 checkpoints: &checkpoints,
                 gauges: &played.gauges,
+                models: &models,
+                timeline: &timeline,
                 observed: &observed,
             },
         );
@@ -338,8 +349,22 @@ impl ScenarioRun<'_> {
             availability,
             groups,
             operations,
+            workload: (self.scenario.workload.as_ref())
+                .map(|spec| spec.get_ref().kind().to_owned()),
+            models,
+            client_errors: observed.objects.map(|seen| seen.errors).unwrap_or_default(),
             artifacts: artifacts(&self.dir, &self.place),
         }
+    }
+
+    /// The system's programs on this machine.
+    fn local_bin(&self) -> BTreeMap<String, PathBuf> {
+        let programs = self.system.upload.iter();
+        let local = programs.filter_map(|name| {
+            let path = local_binary(name, self.binaries).ok()?;
+            Some((name.clone(), path))
+        });
+        local.collect()
     }
 
     fn lay_out(&self, bin: BTreeMap<String, String>) -> Deployment {

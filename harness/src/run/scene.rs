@@ -1,5 +1,6 @@
 //! Everything the items of a running scenario need, and how each kind of item is carried out.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use shakedown_workloads::load::{LoadError, StageSummary};
 use shakedown_workloads::sink::EventSink;
 use shakedown_workloads::stop::StopSignal;
 
-use super::clients::{Clients, ClientsError};
+use super::clients::{ClientParts, Clients, ClientsError, LastRead};
 use super::deploy::Deployment;
 use super::faults::{Nemesis, PreparedFault};
 use super::fleet::{Fleet, FleetError};
@@ -52,6 +53,8 @@ pub(crate) struct SceneParts {
     pub(crate) clock: RunClock,
     pub(crate) seed: u64,
     pub(crate) dir: PathBuf,
+    /// The system's programs on this machine.
+    pub(crate) local_bin: BTreeMap<String, PathBuf>,
 }
 
 impl Scene {
@@ -60,8 +63,14 @@ impl Scene {
     /// # Errors
     /// If the system file's client section cannot be used.
     pub(crate) fn new(parts: SceneParts) -> Result<Self, ClientsError> {
-        let nodes = &parts.deployment.context().nodes;
-        let clients = Clients::new(&parts.system, &parts.scenario, nodes, parts.seed)?;
+        let clients = Clients::new(&ClientParts {
+            system: &parts.system,
+            scenario: &parts.scenario,
+            context: parts.deployment.context(),
+            local_bin: &parts.local_bin,
+            seed: parts.seed,
+            dir: &parts.dir,
+        })?;
         Ok(Scene {
             clients,
             scenario: parts.scenario,
@@ -141,6 +150,17 @@ impl Scene {
         let nodes = &self.deployment.context().nodes;
         (self.clients)
             .checkpoint(name, nodes, self.clock, &self.dir)
+            .await
+    }
+
+    /// Reads the whole state once all is over.
+    ///
+    /// # Errors
+    /// As [`Clients::finish`].
+    pub(crate) async fn last_read(&self) -> Result<LastRead, String> {
+        let nodes = &self.deployment.context().nodes;
+        (self.clients)
+            .finish(nodes, self.clock, &self.sink, &self.dir)
             .await
     }
 }

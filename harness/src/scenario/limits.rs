@@ -25,6 +25,25 @@ fn time() -> HumanDuration {
     HumanDuration::from_secs(60)
 }
 
+/// Other bounds than those of a plan, where given.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LimitsWish {
+    /// Memory.
+    pub memory: Option<ByteSize>,
+    /// Time.
+    pub time: Option<HumanDuration>,
+}
+
+impl LimitsWish {
+    /// What is given, and else those of the plan.
+    pub fn over(self, limits: Limits) -> Limits {
+        Limits {
+            memory: self.memory.unwrap_or(limits.memory),
+            time: self.time.unwrap_or(limits.time),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {

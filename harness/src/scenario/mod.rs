@@ -34,7 +34,7 @@ pub use fault::{
     ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, InStorm, KillFault,
     PartitionFault, PauseFault, PowerLossFault, ResetFault,
 };
-pub use limits::Limits;
+pub use limits::{Limits, LimitsWish};
 pub use load::{LoadItem, Weights};
 pub use local_fault::{
     CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, LocalParameters,

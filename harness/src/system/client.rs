@@ -92,6 +92,8 @@ pub struct SentinelSpec {
 pub struct ExecSpec {
     /// Roles of the nodes clients speak to: process `i` is told node `i` modulo their number.
     pub role: Names,
+    /// Their port, which the program is told with the address.
+    pub port: Option<u16>,
     /// Program and arguments (templates); run on the control machine, once for each process.
     pub argv: Vec<String>,
     /// Files written before it starts, into `dir`, a directory of the control machine: name, and content

@@ -58,6 +58,9 @@ pub(super) fn scenario(number: u32, name: &str, expectation: &str) -> ScenarioRe
         availability: vec![],
         groups: vec![],
         operations: vec![],
+        workload: None,
+        models: vec![],
+        client_errors: vec![],
         artifacts: vec![
             format!("{name}/history.arrows"),
             format!("{name}/logs/n1-router.log"),

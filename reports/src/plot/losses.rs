@@ -30,26 +30,54 @@ fn worst(scenario: &ScenarioResults) -> Option<&CheckpointResult> {
     checkpoints.max_by_key(|checkpoint| checkpoint.loss.lost.events)
 }
 
-fn phases(checkpoint: &CheckpointResult) -> Vec<&WindowLoss> {
+/// The windows of these lanes that anything can be said about.
+fn windows<'a>(checkpoint: &'a CheckpointResult, lanes: &[&str]) -> Vec<&'a WindowLoss> {
     let windows = checkpoint.loss.windows.iter();
     windows
-        .filter(|window| window.lane == "phase" && window.lost.trials > 0)
+        .filter(|window| lanes.contains(&window.lane.as_str()) && window.lost.trials > 0)
         .collect()
 }
 
+const PHASES: &[&str] = &["phase"];
+const FAULTS: &[&str] = &["fault", "outside"];
+
+fn lossy(scenario: &ScenarioResults, lanes: &[&str]) -> bool {
+    worst(scenario)
+        .is_some_and(|worst| worst.loss.lost.events > 0 && !windows(worst, lanes).is_empty())
+}
+
 pub(super) fn has_phases(scenario: &ScenarioResults) -> bool {
-    worst(scenario).is_some_and(|worst| worst.loss.lost.events > 0 && !phases(worst).is_empty())
+    lossy(scenario, PHASES)
+}
+
+/// Elements of a set are told by the faults in which they were acknowledged.
+pub(super) fn has_faults(scenario: &ScenarioResults) -> bool {
+    scenario.workload.is_some() && lossy(scenario, FAULTS)
 }
 
 pub(super) fn by_phase_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
+    by_window_svg(
+        scenario,
+        PHASES,
+        "keys lost of those last written in the phase",
+    )
+}
+
+pub(super) fn by_fault_svg(scenario: &ScenarioResults) -> Result<String, PlotError> {
+    by_window_svg(scenario, FAULTS, "elements lost of those acknowledged then")
+}
+
+fn by_window_svg(
+    scenario: &ScenarioResults,
+    lanes: &[&str],
+    what: &str,
+) -> Result<String, PlotError> {
     let (checkpoint, windows) = match worst(scenario) {
-        Some(worst) => (worst.name.as_str(), phases(worst)),
+        Some(worst) => (worst.name.as_str(), windows(worst, lanes)),
         None => ("", Vec::new()),
     };
     let highest = windows.iter().map(|w| w.lost.high).fold(1e-9, f64::max);
-    let note = format!(
-        "at checkpoint {checkpoint}: keys lost of those last written in the phase; line: 95 % interval"
-    );
+    let note = format!("at checkpoint {checkpoint}: {what}; line: 95 % interval");
     sheet(scenario, &note, ROW * windows.len() as i32, |canvas| {
         for (i, window) in windows.iter().enumerate() {
             let middle = TOP + ROW * i as i32 + ROW / 2;

@@ -71,7 +71,7 @@ pub(super) fn exercised(expect: &Expect, record: &Record<'_>, checks: &mut Vec<C
 }
 
 /// Too little of something leaves untested what it was for.
-fn at_least(count: u64, least: u64) -> Verdict {
+pub(super) fn at_least(count: u64, least: u64) -> Verdict {
     if count >= least {
         Verdict::Valid
     } else {

@@ -62,6 +62,8 @@ fn judge(scenario: &Scenario, run: Run) -> Verdict {
         actions: &run.actions,
         checkpoints: &run.checkpoints,
         gauges: &[],
+        models: &[],
+        timeline: &[],
         observed: &run.observed,
     };
     verdict(&evaluate(scenario, &record))
