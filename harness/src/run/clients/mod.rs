@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::documents::http::HttpConfigError;
 use shakedown_workloads::load::{LoadError, StageSummary};
+use shakedown_workloads::objects::clients::etcd::ReadsError;
 use shakedown_workloads::sink::EventSink;
 use shakedown_workloads::stop::StopSignal;
 
@@ -37,6 +38,9 @@ pub(crate) enum ClientsError {
     /// A template of the section.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// What the template of a way to read comes to.
+    #[error(transparent)]
+    Reads(#[from] ReadsError),
     /// A file that a program needs.
     #[error("cannot write the files of the client: {0}")]
     Files(#[from] std::io::Error),

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use shakedown_reports::results::ClientError;
 use shakedown_workloads::clock::RunClock;
 use shakedown_workloads::load::{LoadError, StageSummary};
+use shakedown_workloads::objects::clients::etcd::{EtcdConfig, Reads};
 use shakedown_workloads::objects::clients::exec::ExecConfig;
+use shakedown_workloads::objects::clients::redis::{RedisConfig, Sentinel};
 use shakedown_workloads::objects::clients::{AnyClient, ClientConfig};
 use shakedown_workloads::objects::{Effect, Objects, Spec, drive};
 use shakedown_workloads::sink::EventSink;
@@ -15,7 +17,9 @@ use shakedown_workloads::stop::StopSignal;
 
 use super::{ClientParts, ClientsError};
 use crate::scenario::LoadItem;
-use crate::system::{ClientSpec, ExecSpec, NodeRef, TemplateContext};
+use crate::system::{
+    ClientSpec, EtcdSpec, ExecSpec, NodeRef, RedisSpec, TemplateContext, TemplateError,
+};
 
 /// What the last phase of a workload on objects showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +56,12 @@ impl ObjectClients {
             .flat_map(|role| context.nodes.get(role).into_iter().flatten())
             .collect();
         let configs = match client {
+            ClientSpec::Etcd(etcd) => members(etcd, context, &nodes)?,
+            ClientSpec::Redis(redis) => servers(redis, context, &nodes)?,
             ClientSpec::Exec(exec) => programs(exec, parts, &nodes)?,
-            other => return Err(ClientsError::NoObjects(other.protocol())),
+            ClientSpec::DocumentsHttp(_) => {
+                return Err(ClientsError::NoObjects(client.protocol()));
+            }
         };
         if configs.is_empty() {
             return Err(ClientsError::NoNodes(client.roles().join(", ")));
@@ -73,8 +81,9 @@ impl ObjectClients {
 
     fn client(&self, process: u32) -> AnyClient {
         let mut config = self.nodes[process as usize % self.nodes.len()].clone();
-        let ClientConfig::Exec(exec) = &mut config;
-        exec.process = process;
+        if let ClientConfig::Exec(exec) = &mut config {
+            exec.process = process;
+        }
         AnyClient::new(&config, self.objects.spec())
     }
 
@@ -126,6 +135,43 @@ impl ObjectClients {
                 .collect(),
         })
     }
+}
+
+fn members(
+    spec: &EtcdSpec,
+    context: &TemplateContext,
+    nodes: &[&NodeRef],
+) -> Result<Vec<ClientConfig>, ClientsError> {
+    let reads: Reads = context.fill(&spec.reads)?.parse()?;
+    let config = |node: &&NodeRef| {
+        ClientConfig::Etcd(EtcdConfig {
+            address: format!("{}:{}", node.address, spec.port),
+            reads,
+            timeout: spec.timeout.0,
+        })
+    };
+    Ok(nodes.iter().map(config).collect())
+}
+
+fn servers(
+    spec: &RedisSpec,
+    context: &TemplateContext,
+    nodes: &[&NodeRef],
+) -> Result<Vec<ClientConfig>, ClientsError> {
+    let config = |node: &&NodeRef| {
+        let sentinel = spec.sentinel.as_ref().map(|sentinel| {
+            Ok::<_, TemplateError>(Sentinel {
+                address: format!("{}:{}", node.address, sentinel.port),
+                name: context.fill(&sentinel.name)?,
+            })
+        });
+        Ok(ClientConfig::Redis(RedisConfig {
+            address: format!("{}:{}", node.address, spec.port),
+            sentinel: sentinel.transpose()?,
+            timeout: spec.timeout.0,
+        }))
+    };
+    nodes.iter().map(config).collect()
 }
 
 /// Programs, one for each node, with their files written.
