@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use shakedown_checker::availability::{FaultAvailability, availability, read_operations};
+use shakedown_checker::clock::Clock;
 use shakedown_checker::elements::{ElementsError, element_losses};
 use shakedown_checker::history::{HistoryReader, ObservationReader};
 use shakedown_checker::loss::{KeyClass, LossChecker, LossReport};
@@ -178,7 +179,8 @@ pub(super) fn elements(
     if kind != Some("set") {
         return Ok(None);
     }
-    let loss = element_losses(&dir.join("history"), limits.memory.0, ANOMALIES_KEPT)?;
+    let clock = Clock::start(Some(limits.time.0), None);
+    let loss = element_losses(&dir.join("history"), limits.memory.0, clock, ANOMALIES_KEPT)?;
     Ok(Some(CheckpointResult {
         name: "final".to_owned(),
         time_ns: final_ns,
