@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         .map(|node| {
             (
                 node.name.clone(),
-                node.host.parse().expect("local nodes are named by address"),
+                vec![node.host.parse().expect("local nodes are named by address")],
             )
         })
         .collect();

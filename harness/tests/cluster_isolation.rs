@@ -4,6 +4,7 @@
 mod local_nodes;
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use local_nodes::{cluster, remote};
@@ -73,11 +74,42 @@ fn nodes_reach_each_other_by_name_and_nothing_beyond() {
     let routes = node.run("ip route; ip -6 route").unwrap();
     assert_eq!(
         routes.lines().count(),
-        1,
-        "only the cluster's own network:\n{routes}"
+        2,
+        "only the cluster's own networks, one of each version of IP:\n{routes}"
     );
-    let beyond = node.exec("ip route get 192.0.2.77").unwrap();
-    assert!(!beyond.success(), "there is a way out: {}", beyond.text());
+    for beyond in ["ip route get 192.0.2.77", "ip -6 route get 2001:db8::77"] {
+        let beyond = node.exec(beyond).unwrap();
+        assert!(!beyond.success(), "there is a way out: {}", beyond.text());
+    }
+    let second = remote(&cluster, 1);
+    let own = second
+        .run("ip -6 -o addr show dev eth0 scope global")
+        .unwrap();
+    let own = own.split_whitespace().nth(3).unwrap();
+    let (own, _) = own.split_once('/').unwrap();
+    assert!(own.starts_with("fd"), "a unique local address: {own}");
+    let greeting = node.run(&format!(
+        "bash -c 'exec 3<>/dev/tcp/{own}/22; head -c 4 <&3'"
+    ));
+    assert_eq!(greeting.unwrap(), "SSH-", "by IPv6");
+}
+
+#[test]
+fn without_the_cluster_packets_to_either_of_its_networks_go_nowhere() {
+    let cluster = cluster(1);
+    let ip = |arguments: &[&str]| {
+        let output = Command::new("ip").args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let of_ipv4 = cluster.info().subnet.to_string();
+    let of_ipv6 = cluster.info().subnet.prefix6();
+    let guards = [
+        ip(&["route", "show", "type", "unreachable"]),
+        ip(&["-6", "route", "show", "type", "unreachable"]),
+    ];
+    for (network, guards) in [of_ipv4, of_ipv6].into_iter().zip(&guards) {
+        assert!(guards.contains(&network), "{network} is not among {guards}");
+    }
 }
 
 #[test]

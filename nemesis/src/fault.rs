@@ -235,6 +235,21 @@ fn yes() -> bool {
     true
 }
 
+impl NodeFault {
+    /// Whether it acts on packets, and so could cut the node off from the harness.
+    pub fn filters_packets(&self) -> bool {
+        matches!(
+            self,
+            Self::DropFrom { .. }
+                | Self::Reset { .. }
+                | Self::Shape { .. }
+                | Self::Block { .. }
+                | Self::Stream { .. }
+                | Self::Dns { .. }
+        )
+    }
+}
+
 /// What one node is told to do for a fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

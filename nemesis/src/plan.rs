@@ -20,8 +20,8 @@ use crate::effects::{Effects, EffectsError};
 use crate::fault::local::LocalFault;
 use crate::fault::{CLIENTS, Fault, LONGEST_OFFSET_MS, NodeFault, RATES, STROBE_MS, Skew};
 
-/// The nodes of a cluster and the addresses they speak from.
-pub type Topology = BTreeMap<String, IpAddr>;
+/// The nodes of a cluster and all the addresses they speak from.
+pub type Topology = BTreeMap<String, Vec<IpAddr>>;
 
 /// Why a fault can't be compiled.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -157,7 +157,7 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
                     .map_err(|error| PlanError::Containing(pattern.clone(), reason(&error)))?;
             }
             let sources = if from.is_empty() {
-                topology.values().copied().collect()
+                topology.values().flatten().copied().collect()
             } else {
                 addresses(from, topology)?
             };
@@ -343,24 +343,23 @@ fn each(
 }
 
 fn addresses(nodes: &[String], topology: &Topology) -> Result<Vec<IpAddr>, PlanError> {
-    let found: Result<BTreeSet<IpAddr>, PlanError> = nodes
-        .iter()
-        .map(|node| {
-            topology
-                .get(node)
-                .copied()
-                .ok_or_else(|| PlanError::UnknownNode {
-                    node: node.clone(),
-                    known: topology.keys().cloned().collect::<Vec<_>>().join(", "),
-                })
-        })
-        .collect();
-    Ok(found?.into_iter().collect())
+    let mut found = BTreeSet::new();
+    for node in nodes {
+        let its = topology.get(node).ok_or_else(|| PlanError::UnknownNode {
+            node: node.clone(),
+            known: topology.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        found.extend(its.iter().copied());
+    }
+    Ok(found.into_iter().collect())
 }
 
 fn check_addresses(topology: &Topology) -> Result<(), PlanError> {
     let mut owners: BTreeMap<IpAddr, &String> = BTreeMap::new();
-    for (node, address) in topology {
+    let each = topology
+        .iter()
+        .flat_map(|(node, its)| its.iter().map(move |address| (node, address)));
+    for (node, address) in each {
         if let Some(other) = owners.insert(*address, node) {
             return Err(PlanError::SharedAddress(
                 other.clone(),

@@ -9,7 +9,7 @@ use crate::fault::NodeFault;
 use crate::outcome::NodeOutcome;
 
 /// Version of this protocol; the agent refuses a harness of another version.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Longest frame body accepted, bytes.
 pub const MAX_FRAME_BYTES: u32 = 16 << 20;
@@ -45,6 +45,11 @@ pub enum RequestBody {
         management: Vec<IpAddr>,
         /// The node's SSH port.
         ssh_port: u16,
+        /// A fault on packets is undone when no [`RequestBody::Confirm`] came so soon after it was installed,
+        /// milliseconds; 0 waits for none.
+        probation_ms: u64,
+        /// All lots of faults on this node are drawn from this and the name of the fault.
+        seed: u64,
     },
     /// Keeps the lease.
     Ping,
@@ -100,6 +105,11 @@ pub enum RequestBody {
         order: NodeFault,
         /// Go through the motions without the effect (negative control); evidence must then show nothing.
         noop: bool,
+    },
+    /// Says that the answer to `Install` came through: the fault stays.
+    Confirm {
+        /// As in `Install`.
+        fault: String,
     },
     /// Takes the final evidence of a fault, undoes it, and shows that it ended.
     Undo {
@@ -205,6 +215,8 @@ pub enum Reply {
         healed: Vec<String>,
         /// What this node lacks for some faults, e.g. `nft: not found; install nftables`.
         missing: Vec<String>,
+        /// The node's addresses by which others may reach it: none of the loopback, none that hold on one link only.
+        addresses: Vec<IpAddr>,
     },
     /// To `Start`, `Stop` and `Status`.
     Service(ServiceState),

@@ -176,7 +176,7 @@ impl LocalCluster {
         let sshd_config = keys::sshd_config(info);
         let hosts = self.hosts();
         let mut orders = Vec::new();
-        for node in &self.nodes {
+        for (index, node) in self.nodes.iter().enumerate() {
             let data = info.node_data(&node.name);
             for part in ["upper", "work", "root", "shakedown", "layer"] {
                 let dir = data.join(part);
@@ -185,7 +185,8 @@ impl LocalCluster {
             let key = keys::host_key(info, &node.name);
             let order = NodeOrder {
                 name: node.name.clone(),
-                address: node.host.clone(),
+                subnet: info.subnet,
+                address: info.subnet.node(index),
                 data,
                 layer: layer.clone(),
                 masked: vec![info.data.parent().unwrap_or(&info.data).to_owned()],

@@ -1,6 +1,7 @@
 //! The cluster's network, as `ip` commands: leak guard, uplink, bridge, and the nodes' interfaces.
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -43,19 +44,29 @@ pub(crate) fn destinations() -> Result<Vec<String>, ClusterError> {
 /// Without this route, packets to a cluster that is not (or no longer) there would follow the machine's
 /// default route out to a real network.
 pub(crate) fn add_leak_guard(subnet: Subnet) -> Result<(), ClusterError> {
-    batch(
-        None,
-        &format!("route add unreachable {subnet} metric 4000\n"),
-    )
+    let mut lines = format!("route add unreachable {subnet} metric 4000\n");
+    if has_ipv6() {
+        lines += &format!("route add unreachable {} metric 4000\n", subnet.prefix6());
+    }
+    batch(None, &lines)
+}
+
+/// Whether this network namespace has IPv6 at all.
+fn has_ipv6() -> bool {
+    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+    disabled.is_ok_and(|disabled| disabled.trim() == "0")
 }
 
 /// Removes the leak guard, if it is there.
 pub(crate) fn remove_leak_guard(subnet: Subnet) -> Result<(), ClusterError> {
-    let removed = batch(
-        None,
-        &format!("route del unreachable {subnet} metric 4000\n"),
-    );
-    ignore(removed, "No such process")
+    let remove = |network: &str| {
+        let line = format!("route del unreachable {network} metric 4000\n");
+        ignore(batch(None, &line), "No such process")
+    };
+    if has_ipv6() {
+        remove(&subnet.prefix6())?;
+    }
+    remove(&subnet.to_string())
 }
 
 /// The bridge, made inside the switch's namespace by the switch itself. None of its devices has an address,
@@ -84,7 +95,9 @@ pub(crate) fn connect(
             "link add {uplink} type veth peer name uplink netns {switch_pid}\n\
              link set {uplink} addrgenmode none\n\
              addr add {gateway}/24 dev {uplink}\n\
-             link set {uplink} up\n"
+             {}\
+             link set {uplink} up\n",
+            beside(subnet, gateway, &uplink)
         ),
     )?;
     let mut lines = "link set uplink addrgenmode none master br0 up\n".to_owned();
@@ -98,16 +111,27 @@ pub(crate) fn connect(
 }
 
 /// The node's own end, configured by the node. It gets no default route, so that nothing it sends can leave.
-pub(crate) fn configure_node(address: &str) -> Result<(), ClusterError> {
+pub(crate) fn configure_node(subnet: Subnet, address: Ipv4Addr) -> Result<(), ClusterError> {
     batch(
         None,
         &format!(
             "link set lo up\n\
              link set eth0 addrgenmode none\n\
              addr add {address}/24 dev eth0\n\
-             link set eth0 up\n"
+             {}\
+             link set eth0 up\n",
+            beside(subnet, address, "eth0")
         ),
     )
+}
+
+/// The line that gives a device its IPv6 address as well, if there is IPv6. Nobody else can have it, so it is not asked for.
+fn beside(subnet: Subnet, address: Ipv4Addr, device: &str) -> String {
+    if !has_ipv6() {
+        return String::new();
+    }
+    let address = subnet.beside(address);
+    format!("addr add {address}/64 dev {device} nodad\n")
 }
 
 /// Removes the machine's end of the uplink, if it is there. The rest goes with the switch's namespace.

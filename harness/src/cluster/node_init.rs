@@ -12,6 +12,7 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,7 +24,7 @@ use nix::unistd::{Pid, setsid};
 use serde::{Deserialize, Serialize};
 
 use super::prerequisites::{SSHD, command};
-use super::{network, node_root, packages};
+use super::{Subnet, network, node_root, packages};
 
 /// First argument of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__node-init";
@@ -39,8 +40,10 @@ const DROPPED: &str = "-sys_time,-sys_module,-sys_rawio,-sys_boot,-syslog";
 pub(crate) struct NodeOrder {
     /// Host name.
     pub(crate) name: String,
-    /// IPv4 address.
-    pub(crate) address: String,
+    /// The cluster's network.
+    pub(crate) subnet: Subnet,
+    /// Its address in it.
+    pub(crate) address: Ipv4Addr,
     /// The node's private files: `upper`, `work`, `root`, `shakedown`, and the mount point `layer`.
     pub(crate) data: PathBuf,
     /// The image with the packages it shares with other nodes.
@@ -130,7 +133,7 @@ fn init(order: &Path) -> Result<(), Box<dyn Error>> {
     let order: NodeOrder = serde_json::from_slice(&std::fs::read(order)?)?;
     node_root::enter(&order)?;
     await_cables()?;
-    network::configure_node(&order.address)?;
+    network::configure_node(order.subnet, order.address)?;
     // Blocked before sshd starts, so that its end cannot be missed; std unblocks all signals in the child.
     let mut awaited = SigSet::empty();
     awaited.add(Signal::SIGCHLD);

@@ -1,7 +1,7 @@
 //! The /24 a cluster lives in: parsing, the addresses in it, and the choice of a free one.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,22 @@ impl Subnet {
     /// The machine's address in the subnet: where nodes see the harness come from.
     pub fn gateway(self) -> Ipv4Addr {
         self.address(254)
+    }
+
+    /// The IPv6 network that goes with it, 64 bits long: unique local addresses (RFC 4193) with this network's own
+    /// number, so that two clusters never share one.
+    pub fn prefix6(self) -> String {
+        format!("{}/64", self.address6(0))
+    }
+
+    /// The IPv6 address of whoever has this IPv4 address in the subnet.
+    pub(crate) fn beside(self, address: Ipv4Addr) -> Ipv6Addr {
+        self.address6(address.octets()[3].into())
+    }
+
+    fn address6(self, host: u16) -> Ipv6Addr {
+        let [a, b, c] = self.network.map(u16::from);
+        Ipv6Addr::new(0xfd5d, 0x6b64, a << 8 | b, c, 0, 0, 0, host)
     }
 
     fn address(self, host: u8) -> Ipv4Addr {
@@ -128,6 +144,16 @@ mod tests {
             Subnet::first_free(&taken),
             Err(ClusterError::NoFreeSubnet)
         ));
+    }
+
+    #[test]
+    fn each_address_has_one_of_ipv6_beside_it_and_no_two_subnets_share_a_network() {
+        let subnet: Subnet = "10.77.3.0/24".parse().unwrap();
+        assert_eq!(subnet.prefix6(), "fd5d:6b64:a4d:3::/64");
+        let beside = subnet.beside(subnet.node(0)).to_string();
+        assert_eq!(beside, "fd5d:6b64:a4d:3::1");
+        let other: Subnet = "172.30.3.0/24".parse().unwrap();
+        assert_ne!(subnet.prefix6(), other.prefix6());
     }
 
     #[test]

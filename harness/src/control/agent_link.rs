@@ -11,6 +11,7 @@ use std::time::Duration;
 use shakedown_nemesis::protocol::{Notice, PROTOCOL_VERSION, Reply, RequestBody};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::link_thread::{Order, Thread};
 use super::{AgentError, Remote, SshRemote, agent_upload};
@@ -27,16 +28,23 @@ pub struct LinkOptions {
     pub answer: Duration,
     /// Addresses, besides that of this connection, whose SSH traffic no fault may touch.
     pub management: Vec<IpAddr>,
+    /// The agent undoes a fault on packets by itself unless it is confirmed so soon after it was installed; zero if it
+    /// need not be.
+    pub probation: Duration,
+    /// Lots of faults are drawn from this, the node's name and the fault's.
+    pub seed: u64,
 }
 
 impl LinkOptions {
-    /// A lease of 15 seconds, 30 seconds for an answer.
+    /// A lease of 15 seconds, 30 seconds for an answer, no probation.
     pub fn new(run: impl Into<String>) -> LinkOptions {
         LinkOptions {
             run: run.into(),
             lease: Duration::from_secs(15),
             answer: Duration::from_secs(30),
             management: Vec::new(),
+            probation: Duration::ZERO,
+            seed: 0,
         }
     }
 }
@@ -48,6 +56,8 @@ pub struct HelloReply {
     pub healed: Vec<String>,
     /// What the node lacks for some faults.
     pub missing: Vec<String>,
+    /// All addresses by which others may reach it.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A running agent. Dropping the link ends the agent, which undoes its faults.
@@ -102,6 +112,8 @@ impl AgentLink {
             lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
             management,
             ssh_port: prepared.ssh_port,
+            probation_ms: u64::try_from(options.probation.as_millis()).unwrap_or(u64::MAX),
+            seed: xxh3_64_with_seed(link.node.as_bytes(), options.seed),
         })?;
         Ok((link, hello))
     }
@@ -112,7 +124,12 @@ impl AgentLink {
                 protocol: PROTOCOL_VERSION,
                 healed,
                 missing,
-            } => Ok(HelloReply { healed, missing }),
+                addresses,
+            } => Ok(HelloReply {
+                healed,
+                missing,
+                addresses,
+            }),
             other => Err(AgentError::Nonsense {
                 node: self.node.clone(),
                 answer: format!("{other:?}"),

@@ -343,6 +343,7 @@ fn name_of(body: &RequestBody) -> &'static str {
         RequestBody::Layer { .. } => "put a layer over a disk",
         RequestBody::Prepare { .. } => "prepare a fault",
         RequestBody::Install { .. } => "install a fault",
+        RequestBody::Confirm { .. } => "confirm a fault",
         RequestBody::Undo { .. } => "undo a fault",
         RequestBody::Heal => "heal",
         RequestBody::ProbeListen => "listen for probes",

@@ -1,7 +1,9 @@
 //! Faults on the cluster: orders to agents, probes between nodes, and what it all shows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use futures_util::future::join_all;
 use shakedown_nemesis::fault::{Fault, NodeFault};
 use shakedown_nemesis::outcome::{Evidence, NodeOutcome, Outcome};
 use shakedown_nemesis::plan::{self, Probe};
@@ -40,7 +42,6 @@ pub(crate) struct ActiveFault {
 pub(crate) struct Nemesis {
     noop: bool,
     nonce: AtomicU64,
-    serial: AtomicU64,
 }
 
 impl Nemesis {
@@ -49,7 +50,6 @@ impl Nemesis {
         Nemesis {
             noop,
             nonce: AtomicU64::new(seed << 16),
-            serial: AtomicU64::new(1),
         }
     }
 
@@ -59,18 +59,18 @@ impl Nemesis {
     }
 
     /// Works out the orders for a fault and has the agents do ahead of time whatever takes time, so that
-    /// it strikes within milliseconds.
+    /// it strikes within milliseconds. `number` is its place in the scenario: the same one never twice.
     ///
     /// # Errors
     /// If the fault makes no sense on this cluster, or an agent refuses it.
     pub(crate) async fn prepare(
         &self,
         fleet: &Fleet,
-        name: &str,
+        (number, name): (usize, &str),
         fault: Fault,
     ) -> Result<PreparedFault, FleetError> {
         let orders = plan::compile(&fault, &fleet.topology()).map_err(FleetError::Fault)?;
-        let id = format!("f{}", self.serial.fetch_add(1, Ordering::Relaxed));
+        let id = format!("f{}", number + 1);
         let requests = orders.iter().map(|(node, order)| {
             let body = RequestBody::Prepare {
                 fault: id.clone(),
@@ -104,16 +104,27 @@ impl Nemesis {
             fault,
             orders,
         } = prepared;
-        let requests = orders.iter().map(|(node, order)| {
+        let installs = orders.iter().map(|(node, order)| async {
             let body = RequestBody::Install {
                 fault: id.clone(),
                 order: order.clone(),
                 noop: self.noop,
             };
-            (node.clone(), body)
+            let reply = fleet.ask(node, body).await;
+            let answered_ns = now_ns();
+            let confirmed = if reply.is_ok() && order.filters_packets() && !self.noop {
+                Some(confirm(fleet, node, &id).await)
+            } else {
+                None
+            };
+            (node.clone(), reply, answered_ns, confirmed)
         });
-        let replies = fleet.ask_all(requests.collect()).await;
-        let start_ns = now_ns();
+        let (mut replies, mut confirmed, mut start_ns) = (Vec::new(), Vec::new(), 0);
+        for (node, reply, answered_ns, answer) in join_all(installs).await {
+            start_ns = start_ns.max(answered_ns);
+            confirmed.extend(answer.map(|answer| (node.clone(), answer)));
+            replies.push((node, reply));
+        }
         let mut active = ActiveFault {
             name,
             id,
@@ -124,6 +135,15 @@ impl Nemesis {
             evidence: Vec::new(),
         };
         active.take(replies, "install");
+        for (node, answer) in confirmed {
+            let (outcome, seen) = match answer {
+                Ok(seen) => (Outcome::Installed, seen),
+                Err(error) => (Outcome::Indeterminate, error.to_string()),
+            };
+            active.outcomes.push((node.clone(), outcome));
+            let what = "management connection after install".to_owned();
+            active.evidence.push((node, what, seen));
+        }
         active
     }
 
@@ -187,17 +207,28 @@ impl Nemesis {
         blocked: impl Fn(&Probe) -> bool,
     ) {
         let probes = plan::probes(&active.fault);
-        let sent = probes.iter().map(|probe| async {
-            let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
-            (
-                probe.clone(),
-                fleet
-                    .probe(&probe.from, &probe.to, nonce, PROBE_PACKETS, PROBE_WAIT_MS)
-                    .await,
-            )
-        });
-        for (probe, arrived) in futures_util::future::join_all(sent).await {
-            let what = format!("probe {} -> {} {when}", probe.from, probe.to);
+        // Each by every version of IP that both nodes have.
+        let ways = |probe: &Probe| match fleet.both_protocols(&probe.from, &probe.to) {
+            true => vec![(probe.clone(), false), (probe.clone(), true)],
+            false => vec![(probe.clone(), false)],
+        };
+        let sent = probes
+            .iter()
+            .flat_map(ways)
+            .map(|(probe, other)| async move {
+                let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
+                let nodes = (probe.from.as_str(), probe.to.as_str());
+                let packets = (PROBE_PACKETS, PROBE_WAIT_MS);
+                let arrived = fleet.probe(nodes, other, nonce, packets).await;
+                (probe, other, arrived)
+            });
+        for (probe, other, arrived) in join_all(sent).await {
+            let how = if other {
+                " by the other IP version"
+            } else {
+                ""
+            };
+            let what = format!("probe {} -> {}{how} {when}", probe.from, probe.to);
             let expected_blocked = blocked(&probe);
             let (outcome, seen) = match arrived {
                 Ok(0) if expected_blocked => (
@@ -247,6 +278,16 @@ impl ActiveFault {
             }
         }
     }
+}
+
+/// Tells a node's agent that the answer to an install came through, without which it undoes the fault by itself; how
+/// long its answer took.
+async fn confirm(fleet: &Fleet, node: &str, fault: &str) -> Result<String, FleetError> {
+    let asked = Instant::now();
+    let fault = fault.to_owned();
+    fleet.ask(node, RequestBody::Confirm { fault }).await?;
+    let took_ms = asked.elapsed().as_secs_f64() * 1e3;
+    Ok(format!("answers after {took_ms:.1} ms"))
 }
 
 fn failed(what: &str, seen: String) -> NodeOutcome {

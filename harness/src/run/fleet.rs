@@ -1,5 +1,6 @@
 //! The nodes of a run with their agents: who is who, and how to ask them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -67,11 +68,12 @@ pub enum FleetError {
 /// A node with its agent.
 pub(crate) struct FleetNode {
     pub(crate) name: String,
-    address: IpAddr,
+    /// By which it is known first, then the others it has.
+    addresses: Vec<IpAddr>,
     link: AgentLink,
     remote: Arc<SshRemote>,
     /// Where its agent counts probe packets.
-    probe: SocketAddr,
+    probe_port: u16,
 }
 
 impl FleetNode {
@@ -143,6 +145,26 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
     }
 }
 
+/// The address by which a node is known, then the others it has.
+fn first(known: IpAddr, mut all: Vec<IpAddr>) -> Vec<IpAddr> {
+    all.retain(|address| *address != known);
+    all.insert(0, known);
+    all
+}
+
+/// Leaves out addresses that several nodes say are theirs, as that of a bridge which containers bring along: they tell
+/// nobody apart. That by which a node is known stays.
+fn forget_shared(nodes: &mut [FleetNode]) {
+    let mut owners: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    for address in nodes.iter().flat_map(|node| &node.addresses) {
+        *owners.entry(*address).or_default() += 1;
+    }
+    for node in nodes {
+        let known = node.addresses[0];
+        (node.addresses).retain(|address| *address == known || owners[address] == 1);
+    }
+}
+
 /// Every node of a run.
 pub(crate) struct Fleet {
     nodes: Vec<FleetNode>,
@@ -186,10 +208,10 @@ impl Fleet {
                 match link.call(RequestBody::ProbeListen).await? {
                     Reply::Probe { port } => Ok(FleetNode {
                         name,
-                        address: *address,
+                        addresses: first(*address, hello.addresses),
                         link,
                         remote: remote.clone(),
-                        probe: SocketAddr::new(*address, port),
+                        probe_port: port,
                     }),
                     other => Err(FleetError::Unexpected {
                         node: name,
@@ -197,9 +219,9 @@ impl Fleet {
                     }),
                 }
             });
-        Ok(Fleet {
-            nodes: try_join_all(opened).await?,
-        })
+        let mut nodes = try_join_all(opened).await?;
+        forget_shared(&mut nodes);
+        Ok(Fleet { nodes })
     }
 
     /// Ends every agent, which undoes its faults, and waits for them.
@@ -220,7 +242,7 @@ impl Fleet {
     pub(crate) fn topology(&self) -> Topology {
         self.nodes
             .iter()
-            .map(|n| (n.name.clone(), n.address))
+            .map(|n| (n.name.clone(), n.addresses.clone()))
             .collect()
     }
 
@@ -249,16 +271,28 @@ impl Fleet {
         .await
     }
 
-    /// Sends probe packets and says how many arrived.
+    /// Whether probe packets can be sent from one node to another by IPv6 as well as by IPv4.
+    pub(crate) fn both_protocols(&self, from: &str, to: &str) -> bool {
+        let has_both = |node: &FleetNode| {
+            node.addresses.iter().any(IpAddr::is_ipv4) && node.addresses.iter().any(IpAddr::is_ipv6)
+        };
+        (self.node(from).is_ok_and(has_both)) && self.node(to).is_ok_and(has_both)
+    }
+
+    /// Sends probe packets and says how many arrived. They go to the address by which the node is known, or with
+    /// `other_protocol` to the first of the other version of IP.
     pub(crate) async fn probe(
         &self,
-        from: &str,
-        to: &str,
+        (from, to): (&str, &str),
+        other_protocol: bool,
         nonce: u64,
-        count: u32,
-        wait_ms: u64,
+        (count, wait_ms): (u32, u64),
     ) -> Result<u64, FleetError> {
-        let target = self.node(to)?.probe;
+        let node = self.node(to)?;
+        let v6 = node.addresses[0].is_ipv6() ^ other_protocol;
+        let address = node.addresses.iter().find(|a| a.is_ipv6() == v6);
+        let address = address.unwrap_or(&node.addresses[0]);
+        let target = SocketAddr::new(*address, node.probe_port);
         self.ask(
             from,
             RequestBody::ProbeSend {

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use shakedown_nemesis::fault::{CLIENTS, Fault};
 use shakedown_nemesis::split::Split;
 use toml::Spanned;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::scenario::{
     FaultItem, FaultParameters, Names, SplitFault, SplitShape, Target, millis, split_target,
@@ -14,12 +18,15 @@ use crate::system::NodeRef;
 /// Resolves a scenario's fault to node names.
 ///
 /// `nodes` has the scenario's nodes by role; validation saw to it that every target exists. `disk` is where
-/// nodes that have a disk of their own have it.
+/// nodes that have a disk of their own have it; `seed` is the run's: all that is left to chance is drawn from it and the
+/// fault's name.
 pub(crate) fn resolve(
     item: &FaultItem,
     nodes: &BTreeMap<String, Vec<NodeRef>>,
     disk: &str,
+    seed: u64,
 ) -> Fault {
+    let seed = xxh3_64_with_seed(item.name.get_ref().as_bytes(), seed);
     let targets = |targets: &Spanned<Names>| -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for target in &targets.get_ref().0 {
@@ -45,7 +52,7 @@ pub(crate) fn resolve(
             to: targets(&p.to),
             one_way: p.one_way,
         },
-        FaultParameters::Split(s) => split(s, targets),
+        FaultParameters::Split(s) => split(s, targets, seed),
         FaultParameters::Kill(k) => Fault::Kill {
             nodes: targets(&k.nodes),
             service: k.service.get_ref().clone(),
@@ -67,7 +74,7 @@ pub(crate) fn resolve(
         FaultParameters::Local(_, l) => Fault::Local {
             nodes: targets(l.nodes()),
             act: l
-                .act(item.name.get_ref(), disk)
+                .act(seed, disk)
                 .expect("validation saw to it that it makes sense"),
         },
         FaultParameters::Operation(_) => {
@@ -131,7 +138,11 @@ pub(crate) fn resolve(
     }
 }
 
-fn split(parameters: &SplitFault, targets: impl Fn(&Spanned<Names>) -> Vec<String>) -> Fault {
+fn split(
+    parameters: &SplitFault,
+    targets: impl Fn(&Spanned<Names>) -> Vec<String>,
+    seed: u64,
+) -> Fault {
     let mut nodes: Vec<String> = Vec::new();
     let mut pairs = Vec::new();
     let named = parameters.nodes.iter();
@@ -141,6 +152,9 @@ fn split(parameters: &SplitFault, targets: impl Fn(&Spanned<Names>) -> Vec<Strin
                 nodes.push(node);
             }
         }
+    }
+    if parameters.shuffle {
+        nodes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     }
     for (from, to) in &parameters.pairs {
         for one in targets(from) {

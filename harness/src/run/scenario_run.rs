@@ -31,8 +31,11 @@ use super::recovery::{recover, write_pause};
 use super::scene::{Scene, SceneParts};
 use crate::control::{LinkOptions, Program, SshRemote};
 use crate::plan::Plan;
-use crate::scenario::Scenario;
+use crate::scenario::{FaultItem, FaultParameters, Scenario};
 use crate::system::System;
+
+/// How soon a fault on packets must have let an answer through, or the agent undoes it.
+const PROBATION: Duration = Duration::from_secs(3);
 
 /// A scenario about to run.
 pub(crate) struct ScenarioRun<'a> {
@@ -74,11 +77,14 @@ impl ScenarioRun<'_> {
         let (notices, mut inbox) = unbounded_channel();
         let mut options = LinkOptions::new(self.id.clone());
         options.lease = self.lease;
+        options.probation = PROBATION.min(self.lease);
+        options.seed = self.plan.seed;
         let network_faults = self
             .scenario
             .fault
             .iter()
-            .any(|f| f.partition.is_some() || f.reset.is_some() || f.delay.is_some());
+            .filter_map(FaultItem::parameters)
+            .any(FaultParameters::filters_packets);
         let opened = Fleet::open(
             self.remotes,
             self.addresses,

@@ -27,6 +27,7 @@ pub(crate) struct Scene {
     pub(crate) deployment: Deployment,
     pub(crate) nemesis: Nemesis,
     pub(crate) clock: RunClock,
+    seed: u64,
     pub(crate) sink: EventSink,
     clients: Clients,
     /// The scenario's directory in the run directory.
@@ -72,6 +73,7 @@ impl Scene {
             dir: &parts.dir,
         })?;
         Ok(Scene {
+            seed: parts.seed,
             clients,
             scenario: parts.scenario,
             system: parts.system,
@@ -102,9 +104,9 @@ impl Scene {
         let context = self.deployment.context();
         let spec = self.system.primary.as_ref();
         let item = &with_primary(&self.fleet, &self.deployment, spec, item).await?;
-        let fault = resolve(item, &context.nodes, self.deployment.root());
+        let resolved = resolve(item, &context.nodes, self.deployment.root(), self.seed);
         self.nemesis
-            .prepare(&self.fleet, item.name.get_ref(), fault)
+            .prepare(&self.fleet, (fault, item.name.get_ref()), resolved)
             .await
     }
 
@@ -124,7 +126,7 @@ impl Scene {
                     let kill = item.kill.as_ref()?;
                     return Some((None, kill.service.get_ref().clone()));
                 }
-                match resolve(item, nodes, self.deployment.root()) {
+                match resolve(item, nodes, self.deployment.root(), self.seed) {
                     Fault::Kill { nodes, service, .. } => Some((Some(nodes), service)),
                     _ => None,
                 }

@@ -389,6 +389,21 @@ impl<'a> FaultParameters<'a> {
         }
     }
 
+    /// Whether it acts on packets.
+    pub(crate) fn filters_packets(self) -> bool {
+        matches!(
+            self,
+            FaultParameters::Partition(_)
+                | FaultParameters::Split(_)
+                | FaultParameters::Reset(_)
+                | FaultParameters::Delay(_)
+                | FaultParameters::Shape(_)
+                | FaultParameters::Block(_)
+                | FaultParameters::Stream(_)
+                | FaultParameters::Dns(_)
+        )
+    }
+
     /// The service it concerns.
     pub(crate) fn service(self) -> Option<&'a Spanned<String>> {
         match self {

@@ -7,7 +7,6 @@ use shakedown_nemesis::fault::io::{IoEffects, Operation};
 use shakedown_nemesis::fault::local::{Damage, LocalFault, Range};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Names, PauseFault, millis};
 
@@ -31,11 +30,11 @@ pub trait LocalParameters: Debug {
         false
     }
 
-    /// What each node is ordered. `name` is the fault's, `disk` where nodes have their own.
+    /// What each node is ordered. `seed` is for what is left to chance, `disk` where nodes have their own.
     ///
     /// # Errors
     /// What was expected instead.
-    fn act(&self, name: &str, disk: &str) -> Result<LocalFault, String>;
+    fn act(&self, seed: u64, disk: &str) -> Result<LocalFault, String>;
 }
 
 /// Parameters of `crash_loop`.
@@ -211,7 +210,7 @@ impl LocalParameters for CrashLoopFault {
         Some(&self.service)
     }
 
-    fn act(&self, _name: &str, _disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, _seed: u64, _disk: &str) -> Result<LocalFault, String> {
         Ok(LocalFault::CrashLoop {
             service: self.service.get_ref().clone(),
             up_ms: millis(self.up),
@@ -229,7 +228,7 @@ impl LocalParameters for CpuFault {
         self.service.as_ref()
     }
 
-    fn act(&self, _name: &str, _disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, _seed: u64, _disk: &str) -> Result<LocalFault, String> {
         match (&self.service, self.quota_percent, self.burn) {
             (Some(service), Some(percent), None) => Ok(LocalFault::CpuQuota {
                 service: service.get_ref().clone(),
@@ -250,7 +249,7 @@ impl LocalParameters for MemoryFault {
         self.service.as_ref()
     }
 
-    fn act(&self, _name: &str, _disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, _seed: u64, _disk: &str) -> Result<LocalFault, String> {
         match (&self.service, self.more_mib, self.hold_mib) {
             (Some(service), Some(more_mib), None) => Ok(LocalFault::MemoryLimit {
                 service: service.get_ref().clone(),
@@ -271,7 +270,7 @@ impl LocalParameters for LimitFault {
         Some(&self.service)
     }
 
-    fn act(&self, _name: &str, _disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, _seed: u64, _disk: &str) -> Result<LocalFault, String> {
         let service = self.service.get_ref().clone();
         match (self.more_files, self.more_tasks) {
             (Some(more), None) => Ok(LocalFault::FileLimit { service, more }),
@@ -290,7 +289,7 @@ impl LocalParameters for InodesFullFault {
         true
     }
 
-    fn act(&self, _name: &str, disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, _seed: u64, disk: &str) -> Result<LocalFault, String> {
         Ok(LocalFault::InodesFull {
             dir: disk.to_owned(),
         })
@@ -310,7 +309,7 @@ impl LocalParameters for IoFault {
         true
     }
 
-    fn act(&self, name: &str, disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, seed: u64, disk: &str) -> Result<LocalFault, String> {
         Ok(LocalFault::Io {
             dir: disk.to_owned(),
             effects: IoEffects {
@@ -320,7 +319,7 @@ impl LocalParameters for IoFault {
                 latency_ms: millis(self.latency),
                 bytes_per_second: self.bytes_per_second,
                 read_only: self.read_only,
-                seed: xxh3_64(name.as_bytes()),
+                seed,
             },
         })
     }
@@ -335,7 +334,7 @@ impl LocalParameters for CorruptFault {
         Some(&self.service)
     }
 
-    fn act(&self, name: &str, _disk: &str) -> Result<LocalFault, String> {
+    fn act(&self, seed: u64, _disk: &str) -> Result<LocalFault, String> {
         let within = Range {
             from: self.from,
             length: self.length,
@@ -358,7 +357,7 @@ impl LocalParameters for CorruptFault {
             service: self.service.get_ref().clone(),
             files: self.files.clone(),
             damage,
-            seed: xxh3_64(name.as_bytes()),
+            seed,
         })
     }
 }

@@ -15,6 +15,9 @@ pub struct SplitFault {
     pub shape: Option<SplitShape>,
     /// The node that `isolate` cuts off.
     pub one: Option<Spanned<Names>>,
+    /// In an order drawn from the seed, not in that in which they are named.
+    #[serde(default)]
+    pub shuffle: bool,
     /// Pairs that are cut instead: each side roles or node names.
     #[serde(default)]
     pub pairs: Vec<(Spanned<Names>, Spanned<Names>)>,

@@ -61,17 +61,20 @@ pub(crate) fn traces(info: &ClusterInfo, namespaces: &BTreeSet<u64>) -> Vec<Stri
     let mut found = processes_of(&info.name);
     found.extend(processes_in(&not_reused(namespaces, &info.name)));
     let network = info.subnet.to_string().replace("0/24", "");
+    let network6 = info.subnet.prefix6().replace("/64", "");
     for (what, arguments) in [
         ("link", ["-o", "link"].as_slice()),
         ("address", &["-o", "addr"]),
         ("route", &["route", "show", "table", "all"]),
+        ("route", &["-6", "route", "show", "table", "all"]),
     ] {
         let output = Command::new("ip").args(arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         // A test that runs beside this one may take the subnet as soon as it is free.
         let reused = || in_use_by_another(info);
         for line in text.lines() {
-            if line.contains(&info.uplink()) || line.contains(&network) && !reused() {
+            let of_network = line.contains(&network) || line.contains(&network6);
+            if line.contains(&info.uplink()) || of_network && !reused() {
                 found.push(format!("{what}: {line}"));
             }
         }

@@ -125,7 +125,7 @@ pub(crate) fn prepare_table(
         return Ok(());
     };
     nft::try_out(&table)?;
-    let reader = queue::start(lock, order.run, order.fault, order.order)?;
+    let reader = queue::start(lock, order)?;
     undo.extend(reader.as_ref().map(|reader| reader.attendant.undo.clone()));
     let loader = Loader::start()?;
     undo.extend(

@@ -27,6 +27,8 @@ pub(crate) struct Order<'a> {
     pub(crate) fault: &'a str,
     pub(crate) order: &'a NodeFault,
     pub(crate) noop: bool,
+    /// What its lots are drawn from.
+    pub(crate) seed: u64,
     pub(crate) management: &'a Management,
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn prepare(lock: &StateLock<'_>, order: Order<'_>) -> Result<Prepared
             fault: order.fault.to_owned(),
             order: order.order.clone(),
             agent: order.agent.clone(),
+            seed: order.seed,
             undo: Vec::new(),
             installed: None,
         },

@@ -27,6 +27,9 @@ pub(crate) struct Entry {
     pub(crate) order: NodeFault,
     /// The agent that installed it. Its boot is the fault's boot: nothing of a fault outlives that.
     pub(crate) agent: ProcessId,
+    /// What its lots are drawn from.
+    #[serde(default)]
+    pub(crate) seed: u64,
     /// What undoes it.
     pub(crate) undo: Vec<UndoStep>,
     /// What installing it showed; absent until that is known.
@@ -207,6 +210,7 @@ mod tests {
                 start_ticks: 1,
                 boot_id: "b".into(),
             },
+            seed: 0,
             undo: vec![
                 UndoStep::DeleteTable {
                     table: "shakedown_r1_f".into(),

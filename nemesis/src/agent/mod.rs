@@ -8,6 +8,7 @@
 
 mod abilities;
 mod account;
+mod addresses;
 mod attendant;
 mod cgroup;
 mod clock;

@@ -23,6 +23,8 @@ const COPIES: &str = "copies";
 
 /// Set in the mark of a packet whose payload matched, between two passes through the rules.
 pub(crate) const MATCH_BIT: u32 = 1 << 27;
+/// Set beside it if the packet is to be rejected.
+pub(crate) const LOT_BIT: u32 = 1 << 26;
 /// Set in the mark of a packet that is sent to the node itself as the copy of one that came.
 pub(crate) const COPY_BIT: u32 = 1 << 28;
 
@@ -50,6 +52,7 @@ pub(crate) fn table_name(run: &str, fault: &str) -> String {
 /// Drops what comes in, except management traffic.
 pub(crate) fn drop_from(name: &str, concerned: Concerned<'_>, management: &Management) -> Table {
     let mut chain = Chain::input(management);
+    chain.spare_neighbours(&concerned.sources(management));
     for peer in concerned.sources(management) {
         let comment = format!("{DROPPED} {peer}");
         chain.rule(&format!("{} counter drop", source(peer)), &comment);
@@ -100,6 +103,7 @@ pub(crate) fn shape(name: &str, concerned: Concerned<'_>, management: &Managemen
     let mut input = Chain::input(management);
     let copy = format!("meta mark & {COPY_BIT:#x} != 0 counter return");
     input.rule(&copy, COPIES);
+    input.spare_neighbours(&concerned.sources(management));
     for peer in concerned.sources(management) {
         for port in concerned.ports() {
             let rule = format!("{}{port} goto shaped", source(peer));
@@ -116,8 +120,8 @@ pub(crate) fn shape(name: &str, concerned: Concerned<'_>, management: &Managemen
 /// have (5 to 15 words): the packet holds data if it is longer than that header and its IP header. An
 /// IPv4 header with options or an IPv6 packet with extension headers is left alone.
 ///
-/// If payloads are to be `inspected`, data packets go to a queue first. Those that come back marked are
-/// rejected in their second pass; others aren't seen again.
+/// If payloads are to be `inspected`, data packets go to a queue first, whose reader draws the lots. Those that come back
+/// marked are counted in their second pass and rejected if they are marked once more; others aren't seen again.
 pub(crate) fn reset(
     name: &str,
     (port, from): (u16, &[IpAddr]),
@@ -166,9 +170,13 @@ pub(crate) fn reset(
     data.queue(INSPECTED);
     let mut matched = Chain::new("matched");
     matched.rule("counter", MATCHED);
-    reject(&mut matched, probability);
+    let hit = format!("meta l4proto tcp meta mark & {LOT_BIT:#x} != 0 {REJECT}");
+    matched.rule(&hit, REJECTED);
     // Who is spared must look as it did, and not be inspected again.
-    let spare = format!("meta mark set meta mark & {:#x} accept", !MATCH_BIT);
+    let spare = format!(
+        "meta mark set meta mark & {:#x} accept",
+        !(MATCH_BIT | LOT_BIT)
+    );
     matched.rule(&spare, "spared");
     let chains = [
         matched,
@@ -180,16 +188,18 @@ pub(crate) fn reset(
     table(name, &chains)
 }
 
-/// Rejects a share of TCP packets with a reset.
+/// What a rule that rejects does.
+const REJECT: &str = "counter reject with tcp reset";
+
+/// Rejects a share of TCP packets with a reset. The kernel draws the lots: they follow no seed.
 fn reject(chain: &mut Chain, probability: f64) {
     // Rounded up, so that a rare reset doesn't become an impossible one.
     let share = (probability * f64::from(DRAWS)).ceil();
-    let reject = "counter reject with tcp reset";
     if share >= f64::from(DRAWS) {
-        chain.rule(&format!("meta l4proto tcp {reject}"), REJECTED);
+        chain.rule(&format!("meta l4proto tcp {REJECT}"), REJECTED);
     } else if share > 0.0 {
         chain.rule(
-            &format!("meta l4proto tcp numgen random mod {DRAWS} < {share} {reject}"),
+            &format!("meta l4proto tcp numgen random mod {DRAWS} < {share} {REJECT}"),
             REJECTED,
         );
     }
@@ -272,6 +282,15 @@ impl Chain {
             chain.rule(&format!("{to} tcp sport {port} counter return"), &comment);
         }
         chain
+    }
+
+    /// Lets nodes find each other on their link. What that takes is among IPv6 packets, other than with IPv4: without it
+    /// a cut of one direction would be one of both.
+    fn spare_neighbours(&mut self, sources: &[IpAddr]) {
+        if sources.iter().any(IpAddr::is_ipv6) {
+            let rule = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } counter return";
+            self.rule(rule, "neighbour discovery");
+        }
     }
 
     pub(crate) fn rule(&mut self, rule: &str, comment: &str) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::addresses;
 use super::disk;
 use super::error::AgentError;
 use super::lease::Lease;
@@ -16,7 +17,7 @@ use super::nft;
 use super::probe::{self, Probes};
 use super::process::ProcessId;
 use super::service;
-use super::session::{Session, management};
+use super::session::{Session, Terms, management};
 use super::state_dir::StateDir;
 use super::tenure::Tenure;
 use super::undo;
@@ -145,12 +146,21 @@ impl Agent {
                 lease_ms,
                 management: named,
                 ssh_port,
+                probation_ms,
+                seed,
             } => {
                 let lease = Duration::from_millis(*lease_ms);
                 check_hello(*protocol, run, lease)?;
                 let management = management(named, *ssh_port);
                 self.hold(run, ENDING)?;
-                let fresh = Session::new(&self.state, self.me.clone(), run, lease, management);
+                let terms = Terms {
+                    run: run.clone(),
+                    lease,
+                    probation: Duration::from_millis(*probation_ms),
+                    seed: *seed,
+                    management,
+                };
+                let fresh = Session::new(&self.state, self.me.clone(), terms);
                 self.hello(fresh, lease)
             }
             RequestBody::Ping => Ok(Reply::Done),
@@ -188,6 +198,10 @@ impl Agent {
             RequestBody::Install { fault, order, noop } => {
                 let outcome = self.in_session(|s| s.install(fault, order, *noop))?;
                 Ok(Reply::Fault(outcome))
+            }
+            RequestBody::Confirm { fault } => {
+                self.in_session(|session| session.confirm(fault))?;
+                Ok(Reply::Done)
             }
             RequestBody::Undo { fault } => Ok(Reply::Fault(
                 self.in_session(|session| session.undo(fault))?,
@@ -261,6 +275,7 @@ impl Agent {
             protocol: PROTOCOL_VERSION,
             healed: report.names(),
             missing: missing.into_iter().collect(),
+            addresses: addresses::addresses(),
         })
     }
 
@@ -287,12 +302,16 @@ impl Agent {
         }
     }
 
-    /// Clocks stay wrong in programs that a service executes, limits hold, and both in whatever starts it again.
+    /// Clocks stay wrong in programs that a service executes, limits hold, and both in whatever starts it again; faults
+    /// that nobody confirms end.
     fn extend_faults(&self) {
         loop {
             thread::sleep(NEW_PROCESSES_EVERY);
             // What could not be done is tried again; the last look tells what never was.
             let _ = self.session().as_mut().map(Session::extend);
+            if let Some(Err(error)) = self.session().as_mut().map(Session::end_unconfirmed) {
+                eprintln!("shakedown-agent: {error}");
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::clock;
 use super::error::AgentError;
 use super::evidence::evidence;
@@ -23,8 +25,7 @@ use crate::outcome::{NodeOutcome, Outcome};
 pub(crate) struct Session {
     state: StateDir,
     agent: ProcessId,
-    run: String,
-    management: Management,
+    terms: Terms,
     watchdog: Watchdog,
     /// Faults that wait to strike.
     prepared: HashMap<String, Prepared>,
@@ -32,34 +33,41 @@ pub(crate) struct Session {
     in_place: HashMap<String, NodeOutcome>,
     /// Those of them that hold for processes that come later, too.
     following: HashSet<String>,
+    /// Faults on packets that are to be undone at that moment unless they are confirmed before.
+    unconfirmed: HashMap<String, Instant>,
     /// Faults that ended, asked for or not.
     ended: HashMap<String, NodeOutcome>,
 }
 
+/// What a run says of itself when it greets the agent.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) run: String,
+    pub(crate) lease: Duration,
+    /// How soon faults on packets must be confirmed; zero if they need not be.
+    pub(crate) probation: Duration,
+    pub(crate) seed: u64,
+    pub(crate) management: Management,
+}
+
 impl Session {
-    pub(crate) fn new(
-        state: &StateDir,
-        agent: ProcessId,
-        run: &str,
-        lease: Duration,
-        management: Management,
-    ) -> Self {
+    pub(crate) fn new(state: &StateDir, agent: ProcessId, terms: Terms) -> Self {
         Self {
             state: state.clone(),
-            run: run.to_owned(),
-            management,
-            watchdog: Watchdog::new(agent.clone(), lease),
+            watchdog: Watchdog::new(agent.clone(), terms.lease),
+            terms,
             agent,
             prepared: HashMap::new(),
             in_place: HashMap::new(),
             following: HashSet::new(),
+            unconfirmed: HashMap::new(),
             ended: HashMap::new(),
         }
     }
 
     /// The run's name.
     pub(crate) fn run(&self) -> &str {
-        &self.run
+        &self.terms.run
     }
 
     /// The harness was heard.
@@ -109,6 +117,10 @@ impl Session {
                 if matches!(order, NodeFault::Clock { .. }) || local::follows(order) {
                     self.following.insert(fault.to_owned());
                 }
+                if order.filters_packets() && !noop && !self.terms.probation.is_zero() {
+                    let due = Instant::now() + self.terms.probation;
+                    self.unconfirmed.insert(fault.to_owned(), due);
+                }
             }
             Err(_) => dismiss_if_idle(&mut self.watchdog, &lock)?,
         }
@@ -126,6 +138,39 @@ impl Session {
         clock::extend(&lock).and(local::extend(&lock))
     }
 
+    /// The harness has heard that a fault is installed: it stays.
+    pub(crate) fn confirm(&mut self, fault: &str) -> Result<(), AgentError> {
+        self.unconfirmed.remove(fault);
+        if self.in_place.contains_key(fault) {
+            return Ok(());
+        }
+        Err(AgentError::Refused(format!(
+            "fault `{fault}` is not in place any more"
+        )))
+    }
+
+    /// Undoes faults that should have been confirmed by now: they may have cut this node off.
+    pub(crate) fn end_unconfirmed(&mut self) -> Result<(), AgentError> {
+        let now = Instant::now();
+        let due = self.unconfirmed.iter().filter(|(_, due)| **due <= now);
+        let due: Vec<String> = due.map(|(fault, _)| fault.clone()).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let state = self.state.clone();
+        let lock = state.lock()?;
+        for fault in due {
+            if let Some(entry) = ledger::find(&lock, &self.terms.run, &fault)? {
+                let outcome = undo::finish(&lock, &entry)?;
+                let by = "by the agent: the harness did not confirm in time that it still reaches this node";
+                self.in_place.remove(&fault);
+                self.ended.insert(fault.clone(), ended_early(outcome, by));
+            }
+            self.unconfirmed.remove(&fault);
+        }
+        dismiss_if_idle(&mut self.watchdog, &lock)
+    }
+
     fn make_ready(
         &mut self,
         lock: &StateLock<'_>,
@@ -133,15 +178,16 @@ impl Session {
         order: &NodeFault,
         noop: bool,
     ) -> Result<Prepared, AgentError> {
-        ledger::check_names(&self.run, fault)?;
+        ledger::check_names(&self.terms.run, fault)?;
         self.watchdog.ensure(lock)?;
         let order = Order {
             agent: &self.agent,
-            run: &self.run,
+            run: &self.terms.run,
             fault,
             order,
             noop,
-            management: &self.management,
+            seed: xxh3_64_with_seed(fault.as_bytes(), self.terms.seed),
+            management: &self.terms.management,
         };
         let prepared = inflict::prepare(lock, order);
         if prepared.is_err() {
@@ -152,8 +198,9 @@ impl Session {
 
     /// Ends a fault. For one that ended earlier, says what was seen then.
     pub(crate) fn undo(&mut self, fault: &str) -> Result<NodeOutcome, AgentError> {
+        self.unconfirmed.remove(fault);
         let lock = self.state.lock()?;
-        let outcome = match ledger::find(&lock, &self.run, fault)? {
+        let outcome = match ledger::find(&lock, &self.terms.run, fault)? {
             Some(entry) => match self.prepared.remove(fault) {
                 Some(prepared) => inflict::abandon(&lock, prepared)?,
                 None => undo::finish(&lock, &entry)?,
@@ -210,8 +257,9 @@ impl Session {
     fn ended_without_undo(&mut self, report: &HealReport, why: &str) -> Vec<String> {
         // They were in the ledger too; should they strike yet, they are prepared anew.
         self.prepared.clear();
+        self.unconfirmed.clear();
         let failed = |fault: &str| {
-            let file = format!("{}.{fault}.json", self.run);
+            let file = format!("{}.{fault}.json", self.terms.run);
             report.failed.iter().any(|unhealed| unhealed.file == file)
         };
         let mut faults: Vec<String> = self
@@ -225,7 +273,7 @@ impl Session {
             let healed = report
                 .undone
                 .iter()
-                .find(|undone| undone.run == self.run && undone.fault == *fault);
+                .find(|undone| undone.run == self.terms.run && undone.fault == *fault);
             let installed = self.in_place.remove(fault);
             let outcome = match (healed, installed) {
                 (Some(undone), _) => {

@@ -55,7 +55,7 @@ fn concerned(
         return Err(PlanError::Port);
     }
     if from.is_empty() {
-        return Ok((topology.values().copied().collect(), true));
+        return Ok((topology.values().flatten().copied().collect(), true));
     }
     senders(fault, from, topology)
 }

@@ -8,7 +8,7 @@ use crate::split::Split;
 
 fn cluster() -> Topology {
     (1..=4)
-        .map(|n| (format!("n{n}"), IpAddr::from([10, 0, 0, n])))
+        .map(|n| (format!("n{n}"), vec![IpAddr::from([10, 0, 0, n])]))
         .collect()
 }
 
@@ -350,7 +350,7 @@ fn clients_are_known_to_the_agents_alone() {
 #[test]
 fn two_nodes_with_one_address_are_refused() {
     let mut cluster = cluster();
-    cluster.insert("n5".into(), IpAddr::from([10, 0, 0, 1]));
+    cluster.insert("n5".into(), vec![IpAddr::from([10, 0, 0, 1])]);
     assert!(matches!(
         compile(&cut(&["n1"], &["n2"], false), &cluster),
         Err(PlanError::SharedAddress(..))
@@ -442,4 +442,18 @@ fn summaries_read_as_sentences() {
     power cut off web and its disk /data on n1: data not synced is lost
     disk /data on n1 filled, 4096 bytes left
     "#);
+}
+
+#[test]
+fn all_addresses_of_a_node_are_cut_off() {
+    let mut cluster = cluster();
+    let second: IpAddr = "fd00::1".parse().unwrap();
+    cluster.get_mut("n1").unwrap().push(second);
+    let orders = compile(&cut(&["n1"], &["n4"], true), &cluster).unwrap();
+    let peers = vec![IpAddr::from([10, 0, 0, 1]), second];
+    let clients = false;
+    assert_eq!(
+        orders,
+        [("n4".to_owned(), NodeFault::DropFrom { peers, clients })]
+    );
 }

@@ -73,14 +73,32 @@ impl Channel {
         channel
     }
 
+    /// As [`Channel::greet`], and faults on packets must be confirmed so soon.
+    pub(crate) fn greet_on_probation(node: &Node, lease_ms: u64, probation_ms: u64) -> Self {
+        let mut channel = Self::open(node);
+        channel.say_hello(lease_ms, &[], probation_ms);
+        channel
+    }
+
     /// Says hello as run `r1`; the faults healed.
     pub(crate) fn hello(&mut self, lease_ms: u64, management: &[std::net::IpAddr]) -> Vec<String> {
+        self.say_hello(lease_ms, management, 0)
+    }
+
+    fn say_hello(
+        &mut self,
+        lease_ms: u64,
+        management: &[std::net::IpAddr],
+        probation_ms: u64,
+    ) -> Vec<String> {
         let hello = RequestBody::Hello {
             protocol: PROTOCOL_VERSION,
             run: "r1".into(),
             lease_ms,
             management: management.to_vec(),
             ssh_port: 22,
+            probation_ms,
+            seed: 1,
         };
         match self.ask(hello).unwrap() {
             Reply::Hello {

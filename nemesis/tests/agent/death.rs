@@ -289,6 +289,8 @@ fn a_harness_of_another_protocol_or_without_a_hello_is_refused() {
         lease_ms: 1000,
         management: vec![],
         ssh_port: 22,
+        probation_ms: 0,
+        seed: 1,
     };
     let refused = agent.ask(hello).unwrap_err();
     assert!(refused.contains("protocol 99"), "{refused}");

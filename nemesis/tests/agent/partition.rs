@@ -7,7 +7,8 @@ use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::RequestBody;
 
 use crate::channel::{Channel, LONG_LEASE_MS, seen};
-use crate::node::pair;
+use crate::node::{eventually, pair};
+use crate::service::{family, start};
 use crate::traffic::{probe, request, serve_echo};
 
 /// How long no probe may arrive before that counts as none; they take microseconds.
@@ -142,4 +143,42 @@ fn a_foreign_table_of_the_same_name_is_left_alone_and_the_fault_is_refused() {
     assert_eq!(b.tables(), ["shakedown_r1_cut"]);
     let (code, left) = b.agent("leftovers");
     assert_eq!(code, 1, "a table of ours without a fault is told: {left}");
+}
+
+#[test]
+fn a_cut_that_nobody_confirms_is_undone_by_the_agent_although_its_lease_goes_on() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet_on_probation(&b, LONG_LEASE_MS, 500);
+    at_b.install("cut", drop_from(&[a.ip]));
+    assert_eq!(b.tables(), ["shakedown_r1_cut"]);
+    eventually("the cut is undone", || {
+        // Heard, but not what it waits for.
+        at_b.ask(RequestBody::Ping).unwrap();
+        b.tables().is_empty()
+    });
+    let late = at_b.ask(RequestBody::Confirm {
+        fault: "cut".into(),
+    });
+    assert!(late.unwrap_err().contains("not in place any more"));
+    let ended = at_b.undo("cut");
+    assert_ne!(ended.outcome, Outcome::Installed);
+    assert!(seen(&ended, "fault").contains("did not confirm in time"));
+}
+
+#[test]
+fn a_cut_that_is_confirmed_stays_and_other_faults_need_not_be() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet_on_probation(&b, LONG_LEASE_MS, 500);
+    let service = family(&b);
+    start(&mut at_b, &service);
+    at_b.install("cut", drop_from(&[a.ip]));
+    let service = service.name;
+    at_b.install("pause", NodeFault::Pause { service });
+    at_b.ask(RequestBody::Confirm {
+        fault: "cut".into(),
+    })
+    .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(b.tables(), ["shakedown_r1_cut"], "three times as long");
+    assert_eq!(at_b.undo("pause").outcome, Outcome::Installed);
 }

@@ -12,6 +12,8 @@ fn hello(run: &str) -> RequestBody {
         lease_ms: LONG_LEASE_MS,
         management: Vec::new(),
         ssh_port: 22,
+        probation_ms: 0,
+        seed: 1,
     }
 }
 

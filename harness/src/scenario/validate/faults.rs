@@ -382,7 +382,7 @@ fn validate_numbers(parameters: FaultParameters<'_>) -> Result<(), Problem> {
         }
         FaultParameters::Local(_, local) => {
             local
-                .act("", "")
+                .act(0, "")
                 .and_then(|act| act.check())
                 .map_err(|message| Problem::at(local.nodes(), message))?;
         }

@@ -84,7 +84,7 @@ fn work(
             leader,
             share: *share,
             hold_ms: *hold_ms,
-            seed: xxhash_rust::xxh3::xxh3_64(format!("{}.{}", entry.run, entry.fault).as_bytes()),
+            seed: entry.seed,
         },
         (
             LocalFault::CrashLoop {

@@ -21,6 +21,7 @@ pub(crate) use self::totals::Totals;
 use self::worker::Work;
 use super::attendant::{self, Attendant};
 use super::error::AgentError;
+use super::inflict::Order;
 use super::state_dir::StateLock;
 use crate::fault::NodeFault;
 
@@ -46,21 +47,22 @@ impl Reader {
 }
 
 /// Starts the process that an order needs; `None` if it needs none.
-pub(crate) fn start(
-    lock: &StateLock<'_>,
-    run: &str,
-    fault: &str,
-    order: &NodeFault,
-) -> Result<Option<Reader>, AgentError> {
-    let totals = attendant::account(lock, run, fault)?;
-    let work = match order {
+pub(crate) fn start(lock: &StateLock<'_>, order: Order<'_>) -> Result<Option<Reader>, AgentError> {
+    let totals = attendant::account(lock, order.run, order.fault)?;
+    let work = match order.order {
         NodeFault::Shape { effects, .. } => Work::Shape {
             effects: *effects,
-            seed: xxhash_rust::xxh3::xxh3_64(format!("{run}.{fault}").as_bytes()),
+            seed: order.seed,
             totals: totals.clone(),
         },
-        NodeFault::Reset { containing, .. } if !containing.is_empty() => Work::Match {
+        NodeFault::Reset {
+            containing,
+            probability,
+            ..
+        } if !containing.is_empty() => Work::Match {
             patterns: containing.clone(),
+            probability: *probability,
+            seed: order.seed,
         },
         _ => return Ok(None),
     };

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use regex::bytes::RegexSet;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ use super::packets::{Copy, Packets};
 use super::shape::shape;
 use crate::agent::attendant::{ACCOUNT_EVERY, Listener, News, say_ready};
 use crate::agent::error::AgentError;
-use crate::agent::rules::MATCH_BIT;
+use crate::agent::rules::{LOT_BIT, MATCH_BIT};
 use crate::effects::Effects;
 
 /// What is to be done with the packets.
@@ -29,10 +31,14 @@ pub(crate) enum Work {
         /// Where to keep account.
         totals: PathBuf,
     },
-    /// Mark those whose TCP payload matches, and send them through the rules again.
+    /// Mark those whose TCP payload matches, and of these a share once more, and send them through the rules again.
     Match {
         /// Byte regexes.
         patterns: Vec<String>,
+        /// That share, 0 to 1.
+        probability: f64,
+        /// Of the lots.
+        seed: u64,
     },
 }
 
@@ -54,14 +60,24 @@ fn run(work: &Work) -> io::Result<()> {
             seed,
             totals,
         } => shape(*effects, *seed, totals, &listener),
-        Work::Match { patterns } => {
+        Work::Match {
+            patterns,
+            probability,
+            seed,
+        } => {
             let patterns = RegexSet::new(patterns).map_err(io::Error::other)?;
-            mark_matches(&patterns, &listener)
+            let mut random = ChaCha8Rng::seed_from_u64(*seed);
+            mark_matches(&patterns, || random.random_bool(*probability), &listener)
         }
     }
 }
 
-fn mark_matches(patterns: &RegexSet, listener: &Listener) -> io::Result<()> {
+/// `lot` is drawn for each packet that matches.
+fn mark_matches(
+    patterns: &RegexSet,
+    mut lot: impl FnMut() -> bool,
+    listener: &Listener,
+) -> io::Result<()> {
     let mut packets = Packets::open(Copy::Everything, true)?;
     say_ready(packets.number)?;
     let mut judged = Vec::new();
@@ -73,7 +89,12 @@ fn mark_matches(patterns: &RegexSet, listener: &Listener) -> io::Result<()> {
         })? {
             for (packet, matches) in judged.drain(..) {
                 if matches {
-                    packets.mark(packet, MATCH_BIT)?;
+                    let bits = if lot() {
+                        MATCH_BIT | LOT_BIT
+                    } else {
+                        MATCH_BIT
+                    };
+                    packets.mark(packet, bits)?;
                 } else {
                     packets.accept(packet)?;
                 }
