@@ -11,6 +11,7 @@ pub mod clients;
 mod drive;
 mod final_reads;
 mod generator;
+pub mod kit;
 mod load;
 mod rows;
 mod shared;

@@ -58,7 +58,7 @@ pub struct EtcdConfig {
     pub address: String,
     /// How to read.
     pub reads: Reads,
-    /// An operation must be answered within this time.
+    /// An operation must be answered within this time; each page of a set that is read.
     pub timeout: Duration,
 }
 
@@ -73,7 +73,7 @@ pub struct EtcdClient {
 }
 
 /// Elements read at a time.
-const PAGE: usize = 5_000;
+const PAGE: usize = 1_000;
 const ELEMENTS: &str = "shakedown/set/";
 
 impl EtcdClient {
@@ -102,6 +102,7 @@ impl Client for EtcdClient {
         let mut member = Member {
             gateway,
             serializable: self.serializable,
+            timeout: self.timeout,
             deadline: Instant::now() + self.timeout,
         };
         let done = match (&self.spec.0, &*asked.f) {
@@ -126,6 +127,7 @@ impl Client for EtcdClient {
 struct Member<'a> {
     gateway: &'a mut Gateway,
     serializable: bool,
+    timeout: Duration,
     deadline: Instant,
 }
 
@@ -173,7 +175,8 @@ impl Member<'_> {
         }
     }
 
-    /// All elements of the set: the pages after the first are of the same revision.
+    /// All elements of the set: the pages after the first are of the same revision. Each page has its own time,
+    /// since a set may have any number of them.
     async fn elements(&mut self) -> Result<Answer, Failed> {
         let mut elements = Vec::new();
         let mut from = ELEMENTS.to_owned();
@@ -187,6 +190,7 @@ impl Member<'_> {
                 "revision": revision.to_string(),
                 "serializable": self.serializable,
             });
+            self.deadline = Instant::now() + self.timeout;
             let answer = self.read("/v3/kv/range", &page).await?;
             let page = found(&answer).map_err(not_read)?;
             for one in &page {

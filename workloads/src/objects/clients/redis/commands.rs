@@ -69,7 +69,8 @@ pub(super) async fn carry_out(
 }
 
 fn failed(error: &RedisError) -> Answer {
-    Answer::Error(of(error), error.to_string())
+    // Some of its messages have several lines.
+    Answer::Error(of(error), error.to_string().replace('\n', "; "))
 }
 
 fn one(name: &str, key: &str) -> Cmd {
