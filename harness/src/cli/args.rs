@@ -10,6 +10,7 @@ use shakedown_checker::import::edn::Reader;
 use shakedown_checker::import::{Format, Value};
 use shakedown_checker::isolation::{Anomaly, Workload};
 use shakedown_workloads::duration::HumanDuration;
+use shakedown_workloads::objects::Spec;
 
 use super::exit::EXIT_CODES;
 use crate::size::ByteSize;
@@ -207,6 +208,9 @@ pub(super) struct TortureArgs {
     /// How many nodes may be struck at a time (default: all)
     #[arg(long, value_name = "F", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) nodes_at_once: Option<u32>,
+    /// What clients do to plain objects, where the system's clients can (default: as the system file says)
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Spec::kinds()))]
+    pub(super) workload: Option<String>,
     /// Operations a second (default: as the system file says)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(super) rate: Option<u32>,

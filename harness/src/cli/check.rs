@@ -4,13 +4,12 @@ use std::io::{BufWriter, ErrorKind};
 use std::path::Path;
 
 use shakedown_checker::history::{HistoryError, HistoryReader, export_json_lines};
-use shakedown_reports::results::Verdict;
 use shakedown_reports::{console, results_file};
 
 use super::args::CheckArgs;
 use super::exit::Exit;
-use super::{Failure, check_model, say};
-use crate::run::{check_scenario_dir, judge_scenario_dir, rejudge};
+use super::{Failure, check_model, check_scenario, say};
+use crate::run::rejudge;
 use crate::scenario::{Catalogue, LimitsWish};
 
 /// What `check` makes anew, and what it cannot.
@@ -34,64 +33,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     if dir.join(results_file::FILE_NAME).is_file() {
         return check_run(dir, limits, json);
     }
-    if dir.join("plan.json").is_file()
-        && let Some(exit) = check_objects(dir, limits, json)?
-    {
-        return Ok(exit);
-    }
-    let checkpoints = check_scenario_dir(dir).map_err(Failure::usage)?;
-    let mut verdict = Verdict::Valid;
-    for (name, report) in &checkpoints {
-        let its = if !report.is_clean() && report.incomplete_sources.is_empty() {
-            Verdict::Invalid
-        } else if report.is_clean() {
-            Verdict::Valid
-        } else {
-            Verdict::Unknown
-        };
-        verdict = verdict.max(its);
-        if !json {
-            println!("{name}: {}", crate::run::describe(report));
-        }
-    }
-    if json {
-        let all: std::collections::BTreeMap<_, _> = checkpoints.into_iter().collect();
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&all).map_err(Failure::harness)?
-        );
-    }
-    Ok(Exit::of_run(verdict, false))
-}
-
-/// The history of a workload on objects, by the models of its plan; `None` if it is of documents.
-fn check_objects(dir: &Path, limits: LimitsWish, json: bool) -> Result<Option<Exit>, Failure> {
-    let catalogue = Catalogue::embedded().map_err(Failure::harness)?;
-    let judged = judge_scenario_dir(dir, &catalogue.systems, limits).map_err(Failure::chain)?;
-    let Some(judged) = judged else {
-        return Ok(None);
-    };
-    let verdict = Verdict::worst(judged.checks.iter().map(|check| check.verdict));
-    if json {
-        let all = serde_json::json!({
-            "verdict": verdict,
-            "checks": judged.checks,
-            "loss": judged.loss,
-        });
-        let text = serde_json::to_string_pretty(&all).map_err(Failure::harness)?;
-        say(&format!("{text}\n"))?;
-    } else {
-        for check in &judged.checks {
-            say(&format!(
-                "{}: {}: {}\n",
-                check.verdict, check.name, check.detail
-            ))?;
-        }
-        if let Some(loss) = &judged.loss {
-            say(&format!("acknowledged elements lost: {}\n", loss.lost))?;
-        }
-    }
-    Ok(Some(Exit::of_run(verdict, false)))
+    check_scenario::check(dir, limits, json)
 }
 
 /// A whole run, by the expectations in its plans.

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod check_model;
+mod check_scenario;
 mod cluster;
 mod compare;
 mod doctor;

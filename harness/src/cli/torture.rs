@@ -23,6 +23,7 @@ pub(super) fn torture(mut args: TortureArgs) -> Result<Exit, Failure> {
         nodes_at_once: args.nodes_at_once,
         // The scenario has it: the storm ends before the load does.
         time: args.options.time.take().unwrap_or(TIME),
+        workload: args.workload.clone(),
         rate: args.rate,
         nodes: args.options.nodes.local,
     };
@@ -57,6 +58,9 @@ fn again(args: &TortureArgs, wish: &Torture) -> Vec<String> {
     option("--at-once", wish.at_once.to_string());
     if let Some(nodes) = wish.nodes_at_once {
         option("--nodes-at-once", nodes.to_string());
+    }
+    if let Some(workload) = &wish.workload {
+        option("--workload", workload.clone());
     }
     if let Some(rate) = wish.rate {
         option("--rate", rate.to_string());

@@ -38,6 +38,8 @@ pub struct Torture {
     pub nodes_at_once: Option<u32>,
     /// How long load is offered; the storm leaves its last interval free.
     pub time: HumanDuration,
+    /// Kind of workload on objects; as the system file says without it.
+    pub workload: Option<String>,
     /// Operations a second; as the system file says without it.
     pub rate: Option<u32>,
     /// Nodes there are; as many as the scenario needs without it.
@@ -107,6 +109,9 @@ impl System {
         );
         set("system", self.name.as_str().into());
         scenario.extend(spec.scenario.clone());
+        if let Some(kind) = &wish.workload {
+            work_on(&mut scenario, kind);
+        }
         for load in tables(&mut scenario, "load") {
             if load.get("soak").and_then(Value::as_bool) == Some(true) {
                 load.insert("for".to_owned(), wish.time.to_string().into());
@@ -174,6 +179,25 @@ fn tables<'a>(scenario: &'a mut Table, key: &str) -> impl Iterator<Item = &'a mu
     list.into_iter().flatten().filter_map(Value::as_table_mut)
 }
 
+/// Has clients do something else: what the file says of its own workload goes.
+fn work_on(scenario: &mut Table, kind: &str) {
+    let workload = Table::from_iter([("kind".to_owned(), kind.into())]);
+    let before = scenario.insert("workload".to_owned(), Value::Table(workload));
+    let own = before
+        .as_ref()
+        .and_then(|before| before.get("kind")?.as_str());
+    if own == Some(kind) {
+        scenario.extend(before.map(|before| ("workload".to_owned(), before)));
+        return;
+    }
+    for load in tables(scenario, "load") {
+        load.remove("mix");
+    }
+    if let Some(expect) = scenario.get_mut("expect").and_then(Value::as_table_mut) {
+        expect.remove("models");
+    }
+}
+
 /// Gives a role the nodes that are left; too few are the scenario's own to refuse.
 fn grow(scenario: &mut Table, grows: &str, nodes: usize) {
     let count = |role: &Table| role.get("nodes").and_then(Value::as_integer).unwrap_or(0);
@@ -192,6 +216,8 @@ fn grow(scenario: &mut Table, grows: &str, nodes: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shakedown_workloads::objects::Spec;
+
     use crate::scenario::{Catalogue, Scenario};
 
     fn wish() -> Torture {
@@ -202,6 +228,7 @@ mod tests {
             at_once: 1,
             nodes_at_once: None,
             time: HumanDuration::from_secs(60),
+            workload: None,
             rate: None,
             nodes: None,
         }
@@ -246,6 +273,46 @@ mod tests {
         assert!(text.contains("rate = 321"), "{text}");
         assert_eq!(scenario.nodes_needed(), 9);
         assert!(scenario.nodes_of(&grows).unwrap() > 1);
+    }
+
+    #[test]
+    fn a_workload_takes_the_place_of_the_systems_own() {
+        let systems = Catalogue::embedded().unwrap().systems;
+        let objects = systems.iter().filter(|system| {
+            let torture = system.torture.as_ref();
+            torture.is_some_and(|torture| torture.scenario.contains_key("workload"))
+        });
+        let mut found = 0;
+        for system in objects {
+            for kind in Spec::kinds() {
+                found += 1;
+                let wish = Torture {
+                    workload: Some(kind.to_owned()),
+                    ..wish()
+                };
+                let text = system.torture(&wish).unwrap();
+                let scenario = Scenario::parse("torture.toml", &text, &systems).unwrap();
+                assert_eq!(scenario.workload.unwrap().get_ref().kind(), kind);
+            }
+        }
+        assert!(found >= 12, "{found} workloads tried");
+    }
+
+    #[test]
+    fn a_system_of_documents_refuses_a_workload_on_objects() {
+        let systems = Catalogue::embedded().unwrap().systems;
+        let system = systems.iter().find(|s| s.name == "miroir").unwrap();
+        let wish = Torture {
+            workload: Some("set".to_owned()),
+            ..wish()
+        };
+        let text = system.torture(&wish).unwrap();
+        let error = Scenario::parse("torture.toml", &text, &systems).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("clients of miroir write documents and know no set"),
+            "{error}"
+        );
     }
 
     #[test]
