@@ -7,3 +7,4 @@ mod kit;
 mod liars;
 mod memcached;
 mod real;
+mod sentinel;

@@ -25,10 +25,10 @@ use crate::liars::{Liar, Lie};
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A program that ends with the test.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(dir: &Path, port: u16, argv: &[&str]) -> Server {
+    pub(crate) fn start(dir: &Path, port: u16, argv: &[&str]) -> Server {
         let child = Command::new(argv[0])
             .args(&argv[1..])
             .current_dir(dir)
@@ -54,12 +54,12 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
 
-fn start_redis(dir: &Path) -> (Server, SocketAddr) {
+pub(crate) fn start_redis(dir: &Path) -> (Server, SocketAddr) {
     let port = free_port();
     let words = format!("redis-server --port {port} --bind 127.0.0.1 --save '' --dir .");
     let words: Vec<&str> = words
