@@ -171,3 +171,32 @@ fn an_undecided_key_does_not_hide_a_violation_and_a_cut_off_end_does_not_either(
     let outcome = find("register").unwrap().check(&source, &options).unwrap();
     assert_eq!(outcome.verdict, Verdict::Invalid, "{outcome:?}");
 }
+
+#[test]
+fn a_model_that_cannot_judge_a_history_costs_the_others_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h.edn");
+    let written = edn(&[("write", "1", "1"), ("read", "nil", "2")]);
+    std::fs::write(&path, written).unwrap();
+    let models = ["bank", "register", "final-set"].map(|name| find(name).unwrap());
+    let outcomes = check_each(&models, &path, &Options::default());
+    let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
+    assert_eq!(
+        verdicts,
+        [Verdict::Unknown, Verdict::Invalid, Verdict::Unknown]
+    );
+    assert!(
+        outcomes[0].reason.contains("not an operation of this type"),
+        "{}",
+        outcomes[0].reason
+    );
+    // Past a bound every model is unknown, and says which.
+    let bounded = Options {
+        memory_bytes: 10,
+        ..Options::default()
+    };
+    for outcome in check_each(&models, &path, &bounded) {
+        assert_eq!(outcome.verdict, Verdict::Unknown);
+        assert!(outcome.reason.contains("memory"), "{}", outcome.reason);
+    }
+}
