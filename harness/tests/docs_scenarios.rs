@@ -91,6 +91,7 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
         ("inodes_full", format!("{fault}[fault.inodes_full]")),
         ("io", format!("{fault}[fault.io]")),
         ("corrupt", format!("{fault}[fault.corrupt]")),
+        ("host_clock", format!("{fault}[fault.host_clock]")),
         ("operation", format!("{fault}[fault.operation]")),
         ("storm", "[[storm]]".to_owned()),
         ("storm_fault", "[[storm]]\n[[storm.fault]]".to_owned()),
@@ -102,6 +103,26 @@ fn every_key_of_a_scenario_file_is_documented_and_no_other() {
         assert_documented::<Scenario>("docs/writing_a_scenario.md", section, &place);
     }
     assert_documented::<Mix>("docs/writing_a_scenario.md", "mix", "");
+}
+
+#[test]
+fn every_fault_that_a_scenario_can_have_is_in_the_catalogue_and_has_a_section_and_no_other() {
+    let mut kinds = accepted::<Scenario>("[[fault]]\nname = 'x'\nwhen = { at = '0s' }");
+    for key in ["name", "when", "until", "for"] {
+        assert!(kinds.remove(key), "{key}");
+    }
+    let page = read("docs/faults.md");
+    assert_eq!(
+        documented_keys(&page, "catalogue"),
+        kinds,
+        "left: in the catalogue of docs/faults.md; right: accepted"
+    );
+    for kind in kinds {
+        assert!(
+            page.contains(&format!("\n## {kind}\n")),
+            "no section {kind}"
+        );
+    }
 }
 
 #[test]

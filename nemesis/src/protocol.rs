@@ -48,6 +48,8 @@ pub enum RequestBody {
         /// A fault on packets is undone when no [`RequestBody::Confirm`] came so soon after it was installed,
         /// milliseconds; 0 waits for none.
         probation_ms: u64,
+        /// Whether this run may set the node's own clock.
+        allow_host_clock: bool,
         /// All lots of faults on this node are drawn from this and the name of the fault.
         seed: u64,
     },

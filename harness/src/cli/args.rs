@@ -255,6 +255,9 @@ pub(super) struct RunOptions {
     /// Install every fault without its effect: a run must then come out as unknown
     #[arg(long)]
     pub(super) noop_faults: bool,
+    /// Let the fault `host_clock` set the clocks of nodes that have a kernel of their own
+    #[arg(long)]
+    pub(super) allow_host_clock: bool,
     /// Use this file for a program the system uploads, e.g. `miroir=/path/to/miroir`
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_binary)]
     pub(super) binary: Vec<(String, PathBuf)>,

@@ -53,7 +53,9 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         false => abilities_text(&answers),
     };
     say(&text)?;
-    Ok(exit(&answers, |ability| ability.available))
+    Ok(exit(&answers, |ability| {
+        ability.available || ability.only_with.is_some()
+    }))
 }
 
 /// Puts the agent on each node, if it isn't there, and asks it.
@@ -214,6 +216,7 @@ mod tests {
         let ability = |fault: &str, answer: Result<&str, &str>| Ability {
             fault: fault.to_owned(),
             available: answer.is_ok(),
+            only_with: None,
             how: answer.unwrap_or_else(|why| why).to_owned(),
         };
         Answer {

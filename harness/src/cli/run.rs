@@ -82,6 +82,11 @@ pub(super) fn run_chosen(
     if args.dry_run {
         return dry_run(args, catalogue, chosen, needed, seed);
     }
+    if !args.allow_host_clock && chosen.iter().any(|c| c.scenario.sets_host_clocks()) {
+        return Err(Failure::usage(
+            "`host_clock` sets the clocks of the nodes themselves; if that is wanted, pass --allow-host-clock",
+        ));
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;
     let (stopper, interrupt) = stop_pair();
     // Before the cluster is started: what is half up must not be left behind either.
@@ -101,6 +106,7 @@ pub(super) fn run_chosen(
         binaries: args.binary.iter().cloned().collect(),
         install_packages: args.install_packages,
         lease: Duration::from_millis(args.lease_ms),
+        allow_host_clock: args.allow_host_clock,
         command: repeat_line(seed, args.seed.is_some()),
         interrupt,
     };

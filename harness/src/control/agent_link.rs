@@ -31,6 +31,8 @@ pub struct LinkOptions {
     /// The agent undoes a fault on packets by itself unless it is confirmed so soon after it was installed; zero if it
     /// need not be.
     pub probation: Duration,
+    /// Whether faults may set the node's own clock.
+    pub allow_host_clock: bool,
     /// Lots of faults are drawn from this, the node's name and the fault's.
     pub seed: u64,
 }
@@ -44,6 +46,7 @@ impl LinkOptions {
             answer: Duration::from_secs(30),
             management: Vec::new(),
             probation: Duration::ZERO,
+            allow_host_clock: false,
             seed: 0,
         }
     }
@@ -113,6 +116,7 @@ impl AgentLink {
             management,
             ssh_port: prepared.ssh_port,
             probation_ms: u64::try_from(options.probation.as_millis()).unwrap_or(u64::MAX),
+            allow_host_clock: options.allow_host_clock,
             seed: xxh3_64_with_seed(link.node.as_bytes(), options.seed),
         })?;
         Ok((link, hello))

@@ -60,6 +60,14 @@ pub enum FleetError {
         /// The node.
         node: String,
     },
+    /// The node's clock is that of the machine this runs on.
+    #[error(
+        "{node} runs on the kernel of the machine this runs on: setting its clock would set this machine's"
+    )]
+    OwnClock {
+        /// The node.
+        node: String,
+    },
     /// The fault makes no sense on this cluster.
     #[error(transparent)]
     Fault(PlanError),
@@ -130,6 +138,22 @@ pub(super) async fn refuse_own_machine(
     Ok(())
 }
 
+/// No clock is set that is this machine's, too: that of a node with the same kernel.
+async fn refuse_own_clock(remote: &Arc<SshRemote>) -> Result<(), FleetError> {
+    const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+    let on = remote.clone();
+    let answer = blocking(move || on.exec(&format!("cat {BOOT}"))).await;
+    let theirs = answer.map_err(AgentError::from)?;
+    let ours = std::fs::read(BOOT).unwrap_or_default();
+    // A kernel that does not say which one it is might be this one.
+    if theirs.success() && !ours.is_empty() && theirs.stdout != ours {
+        return Ok(());
+    }
+    Err(FleetError::OwnClock {
+        node: remote.node().to_owned(),
+    })
+}
+
 /// What [`MACHINE`] prints here.
 fn own_machine() -> std::io::Result<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
@@ -189,6 +213,9 @@ impl Fleet {
             .zip(addresses)
             .map(|(remote, address)| async {
                 refuse_own_machine(remote, *address).await?;
+                if options.allow_host_clock {
+                    refuse_own_clock(remote).await?;
+                }
                 let (on, agent, options, notices) = (
                     remote.clone(),
                     agent.to_owned(),

@@ -100,6 +100,8 @@ pub struct RunRequest {
     pub install_packages: bool,
     /// Faults end when the harness was silent for this long.
     pub lease: Duration,
+    /// Whether faults may set the clocks of nodes that have a kernel of their own.
+    pub allow_host_clock: bool,
     /// The command line that repeats the run.
     pub command: String,
     /// Set when the run is to be cut short.
@@ -258,6 +260,7 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             agent: &agent,
             binaries: &request.binaries,
             lease: request.lease,
+            allow_host_clock: request.allow_host_clock,
             // Unique among runs on the same nodes, and of the form agents accept.
             id: format!("r{:x}_{number}", jiff::Timestamp::now().as_millisecond()),
             dir: place,

@@ -47,6 +47,7 @@ pub(crate) struct ScenarioRun<'a> {
     pub(crate) agent: &'a Path,
     pub(crate) binaries: &'a BTreeMap<String, PathBuf>,
     pub(crate) lease: Duration,
+    pub(crate) allow_host_clock: bool,
     /// Names it on the nodes.
     pub(crate) id: String,
     /// Its directory.
@@ -79,6 +80,7 @@ impl ScenarioRun<'_> {
         options.lease = self.lease;
         options.probation = PROBATION.min(self.lease);
         options.seed = self.plan.seed;
+        options.allow_host_clock = self.allow_host_clock && self.scenario.sets_host_clocks();
         let network_faults = self
             .scenario
             .fault

@@ -7,8 +7,8 @@ use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
 use super::{
-    BlockFault, CorruptFault, CpuFault, CrashLoopFault, DnsFault, InodesFullFault, IoFault,
-    LimitFault, LocalParameters, MemoryFault, Names, OperationFault, PauseBy, ShapeFault,
+    BlockFault, CorruptFault, CpuFault, CrashLoopFault, DnsFault, HostClockFault, InodesFullFault,
+    IoFault, LimitFault, LocalParameters, MemoryFault, Names, OperationFault, PauseBy, ShapeFault,
     SplitFault, StreamFault, Trigger,
 };
 
@@ -65,6 +65,8 @@ pub struct FaultItem {
     pub io: Option<IoFault>,
     /// Files of a service are changed behind its back.
     pub corrupt: Option<CorruptFault>,
+    /// A node's own clock is set to a wrong time.
+    pub host_clock: Option<HostClockFault>,
     /// Operators do something to the system.
     pub operation: Option<OperationFault>,
     /// What must have happened in its storm before this one strikes.
@@ -276,6 +278,7 @@ impl FaultItem {
             local("inodes_full", &self.inodes_full),
             local("io", &self.io),
             local("corrupt", &self.corrupt),
+            local("host_clock", &self.host_clock),
         ]
         .into_iter()
         .flatten();
@@ -328,6 +331,7 @@ impl FaultItem {
             .chain(self.inodes_full.iter_mut().map(|f| &mut f.nodes))
             .chain(self.io.iter_mut().map(|f| &mut f.nodes))
             .chain(self.corrupt.iter_mut().map(|f| &mut f.nodes))
+            .chain(self.host_clock.iter_mut().map(|f| &mut f.nodes))
             .chain(self.operation.iter_mut().flat_map(|o| &mut o.on))
             .map(Spanned::get_mut)
     }
@@ -458,7 +462,7 @@ impl ClockFault {
     }
 }
 
-fn offset_ms(offset: &Spanned<String>) -> Result<i64, (std::ops::Range<usize>, String)> {
+pub(super) fn offset_ms(offset: &Spanned<String>) -> Result<i64, (std::ops::Range<usize>, String)> {
     let (sign, length) = match offset.get_ref().strip_prefix('-') {
         Some(length) => (-1, length),
         None => (1, offset.get_ref().as_str()),

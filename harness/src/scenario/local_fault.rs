@@ -8,6 +8,7 @@ use shakedown_nemesis::fault::local::{Damage, LocalFault, Range};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
+use super::fault::offset_ms;
 use super::{Names, PauseFault, millis};
 
 /// What all of these faults have in common.
@@ -109,6 +110,16 @@ pub struct LimitFault {
 pub struct InodesFullFault {
     /// Roles or node names; the roles must have `disk_mib`.
     pub nodes: Spanned<Names>,
+}
+
+/// Parameters of `host_clock`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostClockFault {
+    /// Roles or node names.
+    pub nodes: Spanned<Names>,
+    /// How far the node's own clock is set off: a duration, with `-` before it to set it back.
+    pub offset: Spanned<String>,
 }
 
 /// Parameters of `io`.
@@ -296,6 +307,17 @@ impl LocalParameters for InodesFullFault {
     }
 }
 
+impl LocalParameters for HostClockFault {
+    fn nodes(&self) -> &Spanned<Names> {
+        &self.nodes
+    }
+
+    fn act(&self, _seed: u64, _disk: &str) -> Result<LocalFault, String> {
+        let offset_ms = offset_ms(&self.offset).map_err(|(_, message)| message)?;
+        Ok(LocalFault::HostClock { offset_ms })
+    }
+}
+
 impl LocalParameters for IoFault {
     fn nodes(&self) -> &Spanned<Names> {
         &self.nodes
@@ -414,6 +436,7 @@ mod tests {
             r#"io = { nodes = "joining", read_only = true }"#,
             r#"io = { nodes = "joining", operations = ["sync"], fail = 0.5, latency = "20ms" }"#,
             r#"io = { nodes = "joining", torn = 0.1, bytes_per_second = 1048576 }"#,
+            r#"host_clock = { nodes = "store", offset = "-1h" }"#,
             r#"clock = { nodes = "store", service = "node", rate = 1.01 }"#,
             r#"clock = { nodes = "store", service = "node", offset = "-5s", strobe = "200ms" }"#,
             r#"clock = { nodes = "store", service = "node", freeze = true }"#,
@@ -462,6 +485,10 @@ mod tests {
             (
                 r#"corrupt = { nodes = "store", service = "node", files = ".*" }"#,
                 "exactly one of `flip_bits`",
+            ),
+            (
+                r#"host_clock = { nodes = "store", offset = "1s" }"#,
+                "`offset` from 2000 to",
             ),
             (
                 r#"clock = { nodes = "store", service = "node" }"#,

@@ -37,8 +37,8 @@ pub use fault::{
 pub use limits::{Limits, LimitsWish};
 pub use load::{LoadItem, Weights};
 pub use local_fault::{
-    CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, LocalParameters,
-    MemoryFault, PauseBy,
+    CorruptFault, CpuFault, CrashLoopFault, HostClockFault, InodesFullFault, IoFault, LimitFault,
+    LocalParameters, MemoryFault, PauseBy,
 };
 pub use operation::OperationFault;
 pub use parse::ScenarioError;
@@ -198,6 +198,13 @@ impl Scenario {
         all.filter(|(_, loss)| *loss == Loss::Some)
             .map(|(name, _)| name.to_owned())
             .collect()
+    }
+
+    /// Whether it sets clocks of nodes themselves.
+    pub fn sets_host_clocks(&self) -> bool {
+        let storms = self.storm.iter().flat_map(|storm| &storm.fault);
+        self.fault.iter().any(|fault| fault.host_clock.is_some())
+            || storms.into_iter().any(|fault| fault.host_clock.is_some())
     }
 
     /// Nodes it needs.

@@ -10,7 +10,8 @@ use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
 use super::local_fault::{
-    CorruptFault, CpuFault, CrashLoopFault, InodesFullFault, IoFault, LimitFault, MemoryFault,
+    CorruptFault, CpuFault, CrashLoopFault, HostClockFault, InodesFullFault, IoFault, LimitFault,
+    MemoryFault,
 };
 use super::{
     BlockFault, ClockFault, DelayFault, DiskFullFault, DnsFault, FaultItem, KillFault,
@@ -121,6 +122,8 @@ pub struct StormFault {
     /// As of a fault.
     pub corrupt: Option<CorruptFault>,
     /// As of a fault.
+    pub host_clock: Option<HostClockFault>,
+    /// As of a fault.
     pub operation: Option<OperationFault>,
 }
 
@@ -168,6 +171,7 @@ impl StormFault {
             inodes_full: self.inodes_full.clone(),
             io: self.io.clone(),
             corrupt: self.corrupt.clone(),
+            host_clock: self.host_clock.clone(),
             operation: self.operation.clone(),
             in_storm: None,
         }

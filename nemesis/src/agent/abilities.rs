@@ -13,6 +13,7 @@ use super::clock;
 use super::disk;
 use super::error::AgentError;
 use super::held_thread::HeldThread;
+use super::local;
 use super::nft;
 use super::port_rules;
 use super::queue;
@@ -29,6 +30,9 @@ pub struct Ability {
     pub available: bool,
     /// By which mechanism, or why not.
     pub how: String,
+    /// The flag without which no run inflicts it, also where it can be: most nodes lack it, and that is no fault.
+    #[serde(default)]
+    pub only_with: Option<String>,
 }
 
 /// Tries every mechanism. Takes up to a second, most of it for the trial of a disk.
@@ -46,11 +50,14 @@ pub fn abilities(state: &StateDir) -> Vec<Ability> {
         .collect()
 }
 
+const HOST_CLOCK: &str = "host_clock";
+
 type Trial = fn(&StateDir) -> Result<String, AgentError>;
 
 /// One line for each fault, in the order of the documentation.
 const FAULTS: &[(&str, Trial)] = &[
     ("partition", |_| partition()),
+    ("split", |_| partition()),
     ("reset", |_| reset(false)),
     ("reset (containing)", |_| reset(true)),
     ("delay", |_| shaped()),
@@ -77,6 +84,9 @@ const FAULTS: &[(&str, Trial)] = &[
     ("clock", |_| {
         clock::check().map(|()| "other clock functions in the vDSO of each process".to_owned())
     }),
+    (HOST_CLOCK, |_| {
+        local::check_host_clock().map(|()| "clock_settime, with --allow-host-clock".to_owned())
+    }),
     ("power_loss", own_disk),
     ("disk_full", own_disk),
     ("inodes_full", own_disk),
@@ -88,6 +98,7 @@ fn ability(fault: &str, answer: Result<String, String>) -> Ability {
         fault: fault.to_owned(),
         available: answer.is_ok(),
         how: answer.unwrap_or_else(|why| why),
+        only_with: (fault == HOST_CLOCK).then(|| "--allow-host-clock".to_owned()),
     }
 }
 

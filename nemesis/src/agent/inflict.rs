@@ -29,6 +29,8 @@ pub(crate) struct Order<'a> {
     pub(crate) noop: bool,
     /// What its lots are drawn from.
     pub(crate) seed: u64,
+    /// Whether the run may set the node's own clock.
+    pub(crate) allow_host_clock: bool,
     pub(crate) management: &'a Management,
 }
 

@@ -10,6 +10,7 @@ use super::cgroup::Group;
 use super::clock::Moment;
 use super::durable;
 use super::error::AgentError;
+use super::local::Reading;
 use super::process::ProcessId;
 use super::state_dir::{StateDir, StateLock};
 use crate::fault::NodeFault;
@@ -85,6 +86,13 @@ pub(crate) enum UndoStep {
         leader: ProcessId,
         /// When the fault struck, if its effect depends on that.
         since: Moment,
+    },
+    /// Set the host's own clock right.
+    SetHostClockRight {
+        /// How it went before.
+        before: Reading,
+        /// By how much the fault sets it off, milliseconds.
+        offset_ms: i64,
     },
     /// Let the processes of a control group go on and go home, and remove it.
     RemoveGroup {

@@ -147,6 +147,7 @@ impl Agent {
                 management: named,
                 ssh_port,
                 probation_ms,
+                allow_host_clock,
                 seed,
             } => {
                 let lease = Duration::from_millis(*lease_ms);
@@ -158,6 +159,7 @@ impl Agent {
                     lease,
                     probation: Duration::from_millis(*probation_ms),
                     seed: *seed,
+                    allow_host_clock: *allow_host_clock,
                     management,
                 };
                 let fresh = Session::new(&self.state, self.me.clone(), terms);

@@ -47,6 +47,7 @@ pub(crate) struct Terms {
     /// How soon faults on packets must be confirmed; zero if they need not be.
     pub(crate) probation: Duration,
     pub(crate) seed: u64,
+    pub(crate) allow_host_clock: bool,
     pub(crate) management: Management,
 }
 
@@ -187,6 +188,7 @@ impl Session {
             order,
             noop,
             seed: xxh3_64_with_seed(fault.as_bytes(), self.terms.seed),
+            allow_host_clock: self.terms.allow_host_clock,
             management: &self.terms.management,
         };
         let prepared = inflict::prepare(lock, order);

@@ -259,6 +259,9 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
             evidence(format!("{} after undo", file.display()), "removed")
         }
         UndoStep::RestoreClocks { tag, .. } => clock::restore(lock, *tag)?,
+        UndoStep::SetHostClockRight { before, offset_ms } => {
+            local::set_host_clock_right(*before, *offset_ms)?
+        }
         UndoStep::RemoveGroup { group } => {
             group.remove()?;
             evidence("control group after undo", "removed")

@@ -105,9 +105,9 @@ fn run(command: &str, state: &str) -> Result<ExitCode, AgentError> {
         "abilities" => {
             let found = abilities(&state);
             print(&found);
-            Ok(ExitCode::from(u8::from(
-                !found.iter().all(|fault| fault.available),
-            )))
+            Ok(ExitCode::from(u8::from(!(found.iter()).all(|fault| {
+                fault.available || fault.only_with.is_some()
+            }))))
         }
         _ => {
             let found = leftovers(&state)?;

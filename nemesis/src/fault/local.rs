@@ -83,6 +83,12 @@ pub enum LocalFault {
         /// How badly.
         effects: IoEffects,
     },
+    /// The node's own wall clock is set to a wrong time: only on a host with a kernel of its own, and only for a run that
+    /// may do so.
+    HostClock {
+        /// Added, milliseconds, within [`HOST_OFFSET_MS`] either way.
+        offset_ms: i64,
+    },
     /// Bytes of a service's files are changed behind its back. Nothing puts them right.
     Corrupt {
         /// The service, as the system file names it; only files below its directory.
@@ -147,6 +153,9 @@ pub const CPU_PERCENT: RangeInclusive<u32> = 1..=10_000;
 pub const BURNERS: RangeInclusive<u32> = 1..=1024;
 /// Memory, MiB.
 pub const MEMORY_MIB: RangeInclusive<u32> = 1..=1_048_576;
+/// By how much a host's clock may be set wrong, milliseconds: at least two seconds, which a time service would not slew
+/// away unseen, up to ten years.
+pub const HOST_OFFSET_MS: RangeInclusive<i64> = 2000..=crate::fault::LONGEST_OFFSET_MS;
 /// Bits flipped.
 pub const BITS: RangeInclusive<u32> = 1..=1_000_000;
 /// Bytes copied.
@@ -162,6 +171,7 @@ impl LocalFault {
             Self::MemoryLimit { .. } | Self::MemoryHold { .. } => "memory",
             Self::TaskLimit { .. } | Self::FileLimit { .. } => "limit",
             Self::InodesFull { .. } => "inodes_full",
+            Self::HostClock { .. } => "host_clock",
             Self::Io { .. } => "io",
             Self::Corrupt { .. } => "corrupt",
         }
@@ -181,6 +191,7 @@ impl LocalFault {
             Self::CpuBurn { .. }
             | Self::MemoryHold { .. }
             | Self::InodesFull { .. }
+            | Self::HostClock { .. }
             | Self::Io { .. } => None,
         }
     }
@@ -206,6 +217,12 @@ impl LocalFault {
                 within("memory", mib, &MEMORY_MIB, " MiB")
             }
             Self::Io { effects, .. } => effects.check(),
+            Self::HostClock { offset_ms } => within(
+                "offset",
+                &offset_ms.saturating_abs(),
+                &HOST_OFFSET_MS,
+                " ms either way",
+            ),
             Self::Corrupt { files, damage, .. } => {
                 pattern(files)?;
                 damage.check()
@@ -248,6 +265,9 @@ impl LocalFault {
             }
             Self::FileLimit { service, more } => {
                 format!("{service} on {nodes} may open {more} more files")
+            }
+            Self::HostClock { offset_ms } => {
+                format!("the clock of {nodes} itself set off by {offset_ms} ms")
             }
             Self::InodesFull { dir } => format!("no inode left on disk {dir} on {nodes}"),
             Self::Io { dir, effects } => format!("disk {dir} on {nodes}: {}", effects.text()),
@@ -332,6 +352,7 @@ mod tests {
             held(f64::NAN, 100),
             held(1.0, 0),
             LocalFault::CpuBurn { threads: 0 },
+            LocalFault::HostClock { offset_ms: -1999 },
             flip(0),
         ];
         let texts: Vec<String> = (refused.iter()).map(|f| f.check().unwrap_err()).collect();
@@ -340,6 +361,7 @@ mod tests {
         expected `share` from 0.01 to 1
         expected `hold` from 1 to 60000 ms
         expected `burn` from 1 to 1024 threads
+        expected `offset` from 2000 to 315360000000 ms either way
         expected `bits` from 1 to 1000000
         ");
     }

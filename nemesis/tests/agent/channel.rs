@@ -98,6 +98,7 @@ impl Channel {
             management: management.to_vec(),
             ssh_port: 22,
             probation_ms,
+            allow_host_clock: false,
             seed: 1,
         };
         match self.ask(hello).unwrap() {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use shakedown_nemesis::fault::local::LocalFault;
 use shakedown_nemesis::fault::{KillSignal, NodeFault, Skew};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{RequestBody, Service, ServiceState};
@@ -313,6 +314,46 @@ fn a_program_that_never_reads_its_clock_makes_the_fault_skipped() {
     assert_eq!(ended.outcome, Outcome::Skipped, "{ended:?}");
     let what = format!("shifted wall clock read by pid {pid}");
     assert_eq!(seen(&ended, &what), "0 times");
+}
+
+#[test]
+fn a_program_that_asks_the_kernel_itself_is_not_misled_and_the_fault_is_skipped() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    // System call 201 is time(2): no function of the vDSO is asked.
+    let script = r#"$| = 1; for (;;) { print "told ", 1000 * syscall(201, 0), " 0\n"; select(undef, undef, undef, 0.02) }"#;
+    start(&mut agent, &service(&node, &["perl", "-e", script]));
+    eventually("it tells the time", || last_told(&node).is_some());
+    assert_eq!(
+        agent.install("bypassed", clock(5 * HOUR)).outcome,
+        Outcome::Installed
+    );
+    let before = fs::read_to_string(format!("{}/web.log", node.state())).unwrap();
+    eventually("it tells the time again and again", || {
+        let log = fs::read_to_string(format!("{}/web.log", node.state())).unwrap();
+        log.len() > before.len() + 300
+    });
+    assert_eq!(hours_off(&node), 0, "it has the kernel's time");
+    let ended = agent.undo("bypassed");
+    assert_eq!(ended.outcome, Outcome::Skipped, "{ended:#?}");
+    let read = ended.evidence.iter();
+    let read = read.filter(|seen| seen.what.starts_with("shifted wall clock read by"));
+    assert!(read.clone().count() > 0 && read.clone().all(|seen| seen.seen == "0 times"));
+}
+
+#[test]
+fn the_clock_of_the_host_itself_is_refused_to_a_run_without_leave() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let refused = agent.ask(RequestBody::Prepare {
+        fault: "host".into(),
+        order: NodeFault::Local {
+            act: LocalFault::HostClock { offset_ms: HOUR },
+        },
+        noop: false,
+    });
+    let refused = refused.unwrap_err();
+    assert!(refused.contains("--allow-host-clock"), "{refused}");
 }
 
 #[test]

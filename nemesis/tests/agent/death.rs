@@ -290,6 +290,7 @@ fn a_harness_of_another_protocol_or_without_a_hello_is_refused() {
         management: vec![],
         ssh_port: 22,
         probation_ms: 0,
+        allow_host_clock: false,
         seed: 1,
     };
     let refused = agent.ask(hello).unwrap_err();

@@ -13,6 +13,7 @@ fn hello(run: &str) -> RequestBody {
         management: Vec::new(),
         ssh_port: 22,
         probation_ms: 0,
+        allow_host_clock: false,
         seed: 1,
     }
 }

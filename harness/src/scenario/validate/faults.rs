@@ -13,7 +13,7 @@ use crate::scenario::{
 };
 use crate::system::System;
 
-const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`, `crash_loop`, `cpu`, `memory`, `limit`, `inodes_full`, `io`, `corrupt`, `operation`";
+const KINDS: &str = "exactly one of `partition`, `split`, `kill`, `pause`, `reset`, `delay`, `shape`, `block`, `stream`, `dns`, `clock`, `power_loss`, `disk_full`, `crash_loop`, `cpu`, `memory`, `limit`, `inodes_full`, `io`, `corrupt`, `host_clock`, `operation`";
 
 impl Scenario {
     pub(super) fn validate_faults(&self, system: &System) -> Result<(), Problem> {

@@ -4,12 +4,14 @@ mod corrupt;
 mod file_limit;
 mod grouped;
 mod helped;
+mod host_clock;
 mod inodes;
 mod io;
 
 use std::time::Instant;
 
 pub(crate) use file_limit::restore as restore_file_limit;
+pub(crate) use host_clock::{Reading, check as check_host_clock, undo as set_host_clock_right};
 
 use super::error::AgentError;
 use super::evidence::evidence;
@@ -39,6 +41,9 @@ pub(crate) fn prepare(
         | LocalFault::MemoryHold { .. } => helped::prepare(act),
         LocalFault::FileLimit { .. } => Ok(Vec::new()),
         LocalFault::InodesFull { dir } => inodes::prepare(lock, dir),
+        LocalFault::HostClock { offset_ms } => {
+            host_clock::prepare(order.allow_host_clock, *offset_ms)
+        }
         LocalFault::Io { dir, .. } => io::prepare(lock, dir),
         LocalFault::Corrupt {
             service,
@@ -70,6 +75,7 @@ pub(crate) fn strike(
             file_limit::strike(lock, entry, (service, *more), noop, ordered)
         }
         LocalFault::InodesFull { dir } => inodes::strike(lock, dir, noop, ordered),
+        LocalFault::HostClock { .. } => host_clock::strike(&entry.undo, noop, ordered),
         LocalFault::Io { dir, effects } => io::strike(lock, dir, effects, noop, ordered),
         LocalFault::Corrupt {
             service,
@@ -101,6 +107,7 @@ pub(crate) fn last_look(
         | LocalFault::MemoryHold { .. } => helped::last_look(entry, act, installed),
         LocalFault::FileLimit { .. } => file_limit::last_look(entry, installed),
         LocalFault::InodesFull { dir } => inodes::last_look(dir, installed),
+        LocalFault::HostClock { .. } => host_clock::last_look(&entry.undo, installed),
         LocalFault::Io { dir, .. } => io::last_look(lock, dir, installed)?,
         LocalFault::Corrupt { .. } => installed,
     })
