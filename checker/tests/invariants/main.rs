@@ -3,6 +3,7 @@
 
 mod fixtures;
 mod oracle_queues;
+mod oracle_sessions;
 mod oracle_sets;
 mod oracle_small;
 mod planted;

@@ -3,6 +3,7 @@
 
 mod elle;
 mod fixtures;
+mod linearizable_keys;
 mod oracle;
 mod planted;
 mod simulate;

@@ -2,8 +2,10 @@
 //!
 //! Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994. A session is a
 //! process. They can be told from a history where the order of what is written is known: of sets that are only
-//! added to, and of registers that have one writing process each.
+//! added to, and of registers that have one writing process each. With several, monotonic reads and reading one's
+//! writes can be: they hold if any order of the writes is left.
 
+mod contended;
 mod registers;
 mod rising;
 mod sets;
@@ -97,6 +99,12 @@ enum On {
     Registers(Box<registers::Registers>),
 }
 
+impl On {
+    fn registers(guarantee: Guarantee) -> Self {
+        On::Registers(Box::new(registers::Registers::new(guarantee)))
+    }
+}
+
 impl Session {
     /// Checks this one. `nil_is_absent`: a register read as `nil` was seen to have no value; else that
     /// says nothing.
@@ -117,7 +125,7 @@ impl Invariant for Session {
             match (&*call.event.f, &call.event.key) {
                 ("add", _) => self.on = On::Sets(HashMap::new()),
                 ("write" | "put" | "delete" | "w", _) | ("read" | "get" | "r", Some(_)) => {
-                    self.on = On::Registers(Box::new(registers::Registers::new(self.guarantee)));
+                    self.on = On::registers(self.guarantee);
                 }
                 ("read", None) => {}
                 _ => return unknown(call),
@@ -131,8 +139,13 @@ impl Invariant for Session {
     }
 
     fn answered(&mut self, call: &Moment, answer: &Moment) -> Result<(), ImportError> {
-        if let (On::Unknown, Some(_)) = (&self.on, answer.event.value.items()) {
-            self.on = On::Sets(HashMap::new());
+        if let (On::Unknown, value) = (&self.on, &answer.event.value)
+            && *value != Value::Nil
+        {
+            self.on = match value.items() {
+                Some(_) => On::Sets(HashMap::new()),
+                None => On::registers(self.guarantee),
+            };
         }
         match &mut self.on {
             On::Unknown => Ok(()),
@@ -161,7 +174,7 @@ impl Invariant for Session {
             (Verdict::Invalid, reason)
         } else if seen.undecided > 0 {
             let reason = format!(
-                "{} undecided: of registers with several writers, or values nobody wrote",
+                "{} undecided: of registers with several writers, or values that nobody, or several, wrote",
                 told::count(seen.undecided, "read")
             );
             (Verdict::Unknown, reason)

@@ -1,8 +1,9 @@
-//! Session guarantees on registers that have one writing process each, whose order of writes is the
-//! register's.
+//! Session guarantees on registers. Where one has one writing process, its order of writes is the register's;
+//! where it has several, see [`contended`](super::contended).
 
 use hashbrown::HashMap;
 
+use super::contended::Order;
 use super::rising::Rising;
 use super::{Guarantee, Seen, is_read};
 use crate::history::EventKind;
@@ -18,6 +19,9 @@ pub(super) struct Registers {
     read: HashMap<(i64, u32), Rising>,
     /// By reader and writer: the call of the writer's latest write that was read.
     observed: HashMap<i64, HashMap<i64, Rising>>,
+    /// By process and register: what its next read must not be older than, whoever wrote it, and the event of the
+    /// answer that says so.
+    latest: HashMap<(i64, u32), (u32, u32)>,
     reads: usize,
     cases: Vec<(u32, String)>,
     /// Reads that saw what nobody wrote.
@@ -32,6 +36,12 @@ struct Register {
     contended: bool,
     /// The event of each version's call, from version 1 on.
     calls: Vec<u32>,
+    /// The process that wrote each version, from version 1 on.
+    writers: Vec<i64>,
+    /// What is known of the order of versions without taking it for that of calls.
+    order: Order,
+    /// Reads of which it is not known which version they saw, or which came before.
+    unplaced: usize,
     /// Versions by value.
     versions: HashMap<Value, Vec<u32>>,
     /// The latest version that was `ok`, as of the events of the answers.
@@ -47,6 +57,7 @@ impl Registers {
             registers: Vec::new(),
             read: HashMap::new(),
             observed: HashMap::new(),
+            latest: HashMap::new(),
             reads: 0,
             cases: Vec::new(),
             unwritten: 0,
@@ -74,6 +85,7 @@ impl Registers {
         let register = &mut self.registers[number as usize];
         register.contended |= *register.writer.get_or_insert(process) != process;
         register.calls.push(call.at);
+        register.writers.push(process);
         let version = register.calls.len() as u32;
         register.versions.entry(value).or_default().push(version);
         Ok(())
@@ -91,6 +103,10 @@ impl Registers {
         let register = &mut self.registers[number as usize];
         let version = register.calls.partition_point(|at| *at <= call.at) as u32;
         register.acknowledged.note(answer.at, version);
+        if self.guarantee == Guarantee::ReadYourWrites {
+            let process = call.event.process.unwrap_or_default();
+            self.latest.insert((process, number), (version, answer.at));
+        }
         Ok(())
     }
 
@@ -111,6 +127,7 @@ impl Registers {
             self.unwritten += 1;
             return;
         }
+        self.place(number, call, answer);
         let floor = self.floor(number, process, writer, call.at);
         let register = &self.registers[number as usize];
         let written = register.versions.get(value).map_or(&[][..], Vec::as_slice);
@@ -140,6 +157,32 @@ impl Registers {
             let called = register.calls[at as usize];
             let observed = self.observed.entry(process).or_default();
             observed.entry(writer).or_default().note(answer.at, called);
+        }
+    }
+
+    /// Notes what a read says about the order of versions.
+    fn place(&mut self, number: u32, call: &Moment, answer: &Moment) {
+        let process = call.event.process.unwrap_or_default();
+        let register = &mut self.registers[number as usize];
+        let value = &answer.event.value;
+        let written = register.versions.get(value).map_or(&[][..], Vec::as_slice);
+        let version = match (written, value) {
+            ([], Value::Nil) => 0,
+            ([only], value) if *value != Value::Nil => *only,
+            _ => {
+                register.unplaced += 1;
+                return;
+            }
+        };
+        match self.latest.get(&(process, number)) {
+            Some((earlier, at)) if *at < call.at => {
+                register.order.note(*earlier, version, answer.event.line);
+            }
+            Some(_) => register.unplaced += 1,
+            None => {}
+        }
+        if self.guarantee == Guarantee::MonotonicReads {
+            self.latest.insert((process, number), (version, answer.at));
         }
     }
 
@@ -186,16 +229,55 @@ impl Registers {
         }
     }
 
-    /// Registers with several writers say nothing.
     pub(super) fn seen(&mut self) -> Seen {
         let contended = |number: &u32| self.registers[*number as usize].contended;
-        let of_contended = self.registers.iter().filter(|r| r.contended);
-        let left_out: usize = of_contended.map(|register| register.reads).sum();
         let cases = self.cases.iter().filter(|(number, _)| !contended(number));
-        Seen {
-            reads: self.reads - left_out,
-            undecided: self.unwritten + left_out,
+        let mut seen = Seen {
+            reads: self.reads,
+            undecided: self.unwritten,
             cases: cases.map(|(_, case)| case.clone()).collect(),
+        };
+        let by_order = matches!(
+            self.guarantee,
+            Guarantee::MonotonicReads | Guarantee::ReadYourWrites
+        );
+        for (number, register) in (0..).zip(&self.registers).filter(|(_, one)| one.contended) {
+            if !by_order {
+                seen.reads -= register.reads;
+                seen.undecided += register.reads;
+                continue;
+            }
+            match register.order.circle(&register.writers) {
+                Some(circle) => seen.cases.push(self.circle(number, &circle)),
+                None => seen.undecided += register.unplaced,
+            }
         }
+        seen
+    }
+
+    /// A circle of a register's versions in words.
+    fn circle(&self, number: u32, circle: &[(u32, u64)]) -> String {
+        let register = &self.registers[number as usize];
+        let value = |version: u32| {
+            let of = register.versions.iter();
+            let mut of = of.filter(|(_, versions)| versions.contains(&version));
+            of.next()
+                .map_or("nothing".to_owned(), |(value, _)| value.to_string())
+        };
+        let steps = circle.iter().enumerate().map(|(at, (version, line))| {
+            let next = value(circle[(at + 1) % circle.len()].0);
+            let why = match (line, version) {
+                (0, 0) => "nothing was there at first".to_owned(),
+                (0, _) => "one process wrote both".to_owned(),
+                (line, _) => format!("line {line}"),
+            };
+            format!("{} before {next} ({why})", value(*version))
+        });
+        let steps: Vec<String> = steps.collect();
+        let key = match self.keys.value(number) {
+            Value::Nil => String::new(),
+            key => format!(" of {key}"),
+        };
+        format!("no order of the writes{key} is left: {}", steps.join(", "))
     }
 }

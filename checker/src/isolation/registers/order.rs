@@ -153,12 +153,25 @@ const WW: Edges = Edges::of(&[Edge::Ww]);
 impl Believed<'_> {
     /// Adds a source, but for keys where it contradicts what is believed.
     fn add(&mut self, pairs: Pairs, name: &'static str, names: &Dictionary, cases: &mut Cases) {
-        let mut graph = GraphBuilder::new(self.registers.versions());
+        let registers = self.registers;
+        let key = |version: u32| registers.key[version as usize] as usize;
+        // A cycle leads back at some point: from a version to one that comes earlier in the history.
+        let mut leads_back = vec![false; registers.history.keys() as usize];
         for (from, to) in self.pairs.iter().chain(&pairs) {
+            leads_back[key(*from)] |= to < from;
+        }
+        let mut graph = GraphBuilder::new(registers.versions());
+        let all = self.pairs.iter().chain(&pairs);
+        for (from, to) in all.filter(|(from, _)| leads_back[key(*from)]) {
             graph.edge(*from, *to, Edge::Ww);
         }
-        let believed = self.judge(&graph.finish(), name, names, cases);
-        let key = |version: u32| self.registers.key[version as usize] as usize;
+        let believed = match leads_back.contains(&true) {
+            true => self.judge(&graph.finish(), name, names, cases),
+            false => {
+                self.names.push(name);
+                leads_back.iter().map(|back| !back).collect()
+            }
+        };
         self.pairs
             .extend(pairs.into_iter().filter(|(from, _)| believed[key(*from)]));
     }

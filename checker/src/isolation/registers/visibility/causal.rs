@@ -24,12 +24,19 @@ pub(super) fn add(registers: &Registers<'_>, constraints: &mut Constraints) -> b
         return false;
     }
     let writes = Writes::new(registers, constraints);
-    let steps = Steps::new(registers, constraints, &writes);
+    let steps = Steps::new(registers, constraints);
+    let members = std::mem::take(&mut constraints.sessions);
+    // Per key, the groups of the pass's sessions.
+    let mut concerned: Vec<(u32, u32)> = vec![(0, 0); registers.history.keys() as usize];
     // Per position since the pass began, how many transactions of each session are seen from there, or end
     // there.
     let mut sees: Vec<Seen> = Vec::new();
     for (number, pass) in passes.into_iter().enumerate() {
         let sessions = (number * LANES) as u32..((number + 1) * LANES) as u32;
+        let written = written(registers, &members, &sessions);
+        for key in written.clone() {
+            concerned[key as usize] = writes.by(key, &sessions);
+        }
         sees.clear();
         for position in pass.clone() {
             let step = &steps.all[position as usize];
@@ -49,12 +56,9 @@ pub(super) fn add(registers: &Registers<'_>, constraints: &mut Constraints) -> b
                     }
                 }
             }
-            let concerned = |read: &&Read| {
-                let (first, last) = read.writers;
-                first < sessions.end && sessions.start <= last
-            };
-            for read in reads.iter().filter(concerned) {
-                for (session, writers) in writes.of(read.key, &sessions) {
+            for read in reads {
+                let (first, last) = concerned[read.key as usize];
+                for (session, writers) in writes.among(first..last) {
                     let lane = (session - sessions.start) as usize;
                     // The last of the session's writes that is seen; what the transaction read from had
                     // seen comes before it anyway.
@@ -78,8 +82,26 @@ pub(super) fn add(registers: &Registers<'_>, constraints: &mut Constraints) -> b
             }
             sees.push(seen);
         }
+        for key in written {
+            concerned[key as usize] = (0, 0);
+        }
     }
+    constraints.sessions = members;
     true
+}
+
+/// The keys that some sessions wrote, as often as they did.
+fn written<'a>(
+    registers: &'a Registers<'_>,
+    members: &'a [Vec<u32>],
+    sessions: &Range<u32>,
+) -> impl Iterator<Item = u32> + Clone + 'a {
+    let end = members.len().min(sessions.end as usize);
+    let txns = members[sessions.start as usize..end].iter().flatten();
+    let interactions = txns.flat_map(|txn| registers.of(*txn));
+    interactions
+        .filter(|one| one.write != NONE)
+        .map(|one| one.key)
 }
 
 /// Per session of a pass, how many of its transactions are seen.
@@ -125,8 +147,6 @@ struct Read {
     key: u32,
     /// The position of the transaction, or [`NONE`].
     from: u32,
-    /// The first and the last session that wrote the key.
-    writers: (u32, u32),
 }
 
 /// The transactions by position.
@@ -136,7 +156,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn new(registers: &Registers<'_>, constraints: &Constraints, writes: &Writes) -> Self {
+    fn new(registers: &Registers<'_>, constraints: &Constraints) -> Self {
         let mut steps = Steps {
             all: Vec::with_capacity(constraints.order.len()),
             reads: Vec::with_capacity(registers.interactions.len()),
@@ -162,7 +182,6 @@ impl Steps {
                     steps.reads.push(Read {
                         key: interaction.key,
                         from: position(writer),
-                        writers: writes.bounds(interaction.key),
                     });
                 }
             }
@@ -232,29 +251,22 @@ impl Writes {
         writes
     }
 
-    fn groups(&self, key: u32) -> &[(u32, u32, u32)] {
-        &self.groups[self.rows[key as usize] as usize..self.rows[key as usize + 1] as usize]
+    /// Where the groups of some sessions that wrote a key are.
+    fn by(&self, key: u32, sessions: &Range<u32>) -> (u32, u32) {
+        let row = self.rows[key as usize]..self.rows[key as usize + 1];
+        let groups = &self.groups[row.start as usize..row.end as usize];
+        let until = |session: u32| groups.partition_point(|group| group.0 < session) as u32;
+        (
+            row.start + until(sessions.start),
+            row.start + until(sessions.end),
+        )
     }
 
-    /// The first and the last session that wrote a key; without any, the first is after the last.
-    fn bounds(&self, key: u32) -> (u32, u32) {
-        match self.groups(key) {
-            [] => (NONE, 0),
-            [first, .., last] => (first.0, last.0),
-            [only] => (only.0, only.0),
-        }
-    }
-
-    /// The writes of a key by some sessions.
-    fn of(
-        &self,
-        key: u32,
-        sessions: &Range<u32>,
-    ) -> impl Iterator<Item = (u32, &[(u32, u32)])> + '_ {
-        let groups = self.groups(key);
-        let from = groups.partition_point(|group| group.0 < sessions.start);
-        let end = sessions.end;
-        let groups = groups[from..].iter().take_while(move |group| group.0 < end);
-        groups.map(|(session, from, to)| (*session, &self.places[*from as usize..*to as usize]))
+    /// Sessions and where in them they wrote, of some groups.
+    fn among(&self, groups: Range<u32>) -> impl Iterator<Item = (u32, &[(u32, u32)])> {
+        let groups = &self.groups[groups.start as usize..groups.end as usize];
+        groups
+            .iter()
+            .map(|(session, from, to)| (*session, &self.places[*from as usize..*to as usize]))
     }
 }
