@@ -188,6 +188,9 @@ impl Segment {
                 None => return Err(self.damage("a schema message without schema")),
             }
         }
+        if !is_within(&parsed, body_bytes) {
+            return Err(self.damage("a column that is not within its message"));
+        }
         if body_bytes > self.remaining {
             return Ok(Message::CutOff);
         }
@@ -208,6 +211,36 @@ impl Segment {
         self.remaining -= into.len() as u64;
         Ok(())
     }
+}
+
+/// Whether the columns of a batch are within the message's body. Arrow's decoder takes that for granted, and panics.
+fn is_within(message: &arrow_ipc::Message<'_>, body_bytes: u64) -> bool {
+    let dictionary = message.header_as_dictionary_batch();
+    let batch = match dictionary {
+        Some(dictionary) => dictionary.data(),
+        None => message.header_as_record_batch(),
+    };
+    let Some(batch) = batch else {
+        return true;
+    };
+    let within = |buffer: &arrow_ipc::Buffer| {
+        let offset = u64::try_from(buffer.offset()).ok();
+        let length = u64::try_from(buffer.length()).ok();
+        let end = offset
+            .zip(length)
+            .and_then(|(offset, length)| offset.checked_add(length));
+        end.is_some_and(|end| end <= body_bytes)
+    };
+    let countable = |rows: i64| u32::try_from(rows).is_ok();
+    countable(batch.length())
+        && batch
+            .buffers()
+            .is_none_or(|buffers| buffers.iter().all(within))
+        && batch.nodes().is_none_or(|nodes| {
+            nodes
+                .iter()
+                .all(|node| countable(node.length()) && countable(node.null_count()))
+        })
 }
 
 /// Names and types of the fields must be as expected, and the metadata must name the format.

@@ -10,16 +10,16 @@ use super::transactions::Transactions;
 use super::words;
 
 const LEFT: usize = 20;
-const BOX: usize = 380;
-const WIDTH: usize = 960;
+const BOX: usize = 480;
+const WIDTH: usize = 1040;
 const LINE: usize = 17;
 const GAP: usize = 46;
 /// Transactions drawn at most.
 const MAX_TXNS: usize = 12;
 /// Operations drawn of each at most.
 const MAX_OPS: usize = 8;
-/// Characters of a line at most.
-const LONGEST: usize = 58;
+/// Where the line that closes the circle runs.
+const BEND: usize = LEFT + BOX + 46;
 
 /// Draws a cycle as an SVG document; `None` if the case is none.
 pub fn draw(
@@ -56,7 +56,8 @@ pub fn draw(
                 ""
             };
             let below = y + (row + 1) * LINE;
-            text(&mut body, LEFT + 10, below, "#111", weight, line);
+            let place = (LEFT + 10, below, LEFT + BOX);
+            text(&mut body, place, "#111", weight, line);
         }
         tops.push((y, height));
         y += height;
@@ -68,7 +69,8 @@ pub fn draw(
         }
         if last && left_out > 0 {
             let more = format!("{left_out} more transactions");
-            text(&mut body, LEFT + 10, y + LINE, "#555", "", &more);
+            let place = (LEFT + 10, y + LINE, LEFT + BOX);
+            text(&mut body, place, "#555", "", &more);
             tops.push((y, LINE + 10));
             y += LINE + 10;
         }
@@ -90,14 +92,8 @@ pub fn draw(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     let title = format!("{class}: {}", class.meaning());
-    text(
-        &mut svg,
-        LEFT,
-        LINE,
-        "#b00020",
-        " font-weight=\"bold\"",
-        &title,
-    );
+    let bold = " font-weight=\"bold\"";
+    text(&mut svg, (LEFT, LINE, WIDTH), "#b00020", bold, &title);
     svg.push_str(&body);
     svg.push_str("</svg>\n");
     Some(svg)
@@ -114,7 +110,7 @@ fn arrow_down(body: &mut String, y: usize, edge: Edge, class: Anomaly, reason: &
         x - 6,
         x + 6,
     );
-    label(body, x + 14, y + GAP / 2 - 4, edge, class, reason);
+    label(body, (x + 14, y + GAP / 2 - 4, BEND), edge, class, reason);
 }
 
 fn arrow_back(
@@ -126,10 +122,9 @@ fn arrow_back(
     reason: &str,
 ) {
     let right = LEFT + BOX;
-    let bend = right + 46;
     let _ = writeln!(
         body,
-        "<path d=\"M{right} {bottom}H{bend}V{top}H{0}\" fill=\"none\" stroke=\"{1}\" stroke-width=\"2\"{2}/><path d=\"M{0} {3}V{4}L{5} {top}z\" fill=\"{1}\"/>",
+        "<path d=\"M{right} {bottom}H{BEND}V{top}H{0}\" fill=\"none\" stroke=\"{1}\" stroke-width=\"2\"{2}/><path d=\"M{0} {3}V{4}L{5} {top}z\" fill=\"{1}\"/>",
         right + 12,
         colour(edge),
         dash(edge),
@@ -137,19 +132,22 @@ fn arrow_back(
         top + 6,
         right + 2,
     );
-    label(body, bend + 12, (top + bottom) / 2, edge, class, reason);
+    label(
+        body,
+        (BEND + 12, (top + bottom) / 2, WIDTH),
+        edge,
+        class,
+        reason,
+    );
 }
 
-fn label(body: &mut String, x: usize, y: usize, edge: Edge, class: Anomaly, reason: &str) {
-    text(
-        body,
-        x,
-        y,
-        colour(edge),
-        " font-weight=\"bold\"",
-        short(edge, class),
-    );
-    text(body, x, y + LINE - 2, "#333", "", reason);
+/// Where a text begins, and where it must end.
+type Place = (usize, usize, usize);
+
+fn label(body: &mut String, (x, y, end): Place, edge: Edge, class: Anomaly, reason: &str) {
+    let bold = " font-weight=\"bold\"";
+    text(body, (x, y, end), colour(edge), bold, short(edge, class));
+    text(body, (x, y + LINE - 2, end), "#333", "", reason);
 }
 
 fn short(edge: Edge, class: Anomaly) -> &'static str {
@@ -179,9 +177,10 @@ fn dash(edge: Edge) -> &'static str {
     }
 }
 
-fn text(svg: &mut String, x: usize, y: usize, fill: &str, style: &str, content: &str) {
+fn text(svg: &mut String, (x, y, end): Place, fill: &str, style: &str, content: &str) {
     let _ = write!(svg, "<text x=\"{x}\" y=\"{y}\" fill=\"{fill}\"{style}>");
-    let most = if x > LEFT + BOX { 80 } else { LONGEST + 40 };
+    // A character takes up to six and a half pixels, mostly less.
+    let most = (end - x) * 2 / 13;
     for (at, character) in content.chars().enumerate() {
         match character {
             _ if at == most => {

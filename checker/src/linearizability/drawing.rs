@@ -8,6 +8,8 @@ const LEFT: usize = 90;
 const WIDTH: usize = 900;
 const ROW: usize = 30;
 const LINE: usize = 18;
+/// How wide a character of a label is, at most.
+const CHARACTER: usize = 7;
 /// Operations drawn at most: the last ones.
 const MAX_BARS: usize = 60;
 
@@ -45,9 +47,13 @@ pub fn draw(explanation: &Explanation) -> String {
     for (row, process) in processes.iter().enumerate() {
         let y = 2 * LINE + row * ROW + ROW / 2;
         put(text(10, y + 4, "#555", &format!("process {process}")));
-        let own = bars.iter().filter(|bar| bar.process == *process);
-        for bar in own {
-            put(draw_bar(bar, y, place(bar.call), bar.ret.map(place)));
+        let mut own: Vec<_> = bars.iter().filter(|bar| bar.process == *process).collect();
+        own.sort_by_key(|bar| bar.call);
+        for (at, bar) in own.iter().enumerate() {
+            let next = own
+                .get(at + 1)
+                .map_or(LEFT + WIDTH, |next| place(next.call));
+            put(draw_bar(bar, y, place(bar.call), bar.ret.map(place), next));
         }
     }
     let below = 3 * LINE + processes.len() * ROW;
@@ -74,7 +80,8 @@ pub fn draw(explanation: &Explanation) -> String {
     svg
 }
 
-fn draw_bar(bar: &Concerned, y: usize, from: usize, to: Option<usize>) -> String {
+/// `next`: where the next bar of its row begins, which its label does not reach.
+fn draw_bar(bar: &Concerned, y: usize, from: usize, to: Option<usize>, next: usize) -> String {
     let fill = match (bar.stuck, bar.conflicting) {
         (true, _) => "#e57373",
         (_, true) => "#ffb74d",
@@ -87,13 +94,14 @@ fn draw_bar(bar: &Concerned, y: usize, from: usize, to: Option<usize>) -> String
         ""
     };
     let label = format!("#{} {}", bar.index, bar.text);
+    let room = next.saturating_sub(from + 8) / CHARACTER;
     let mut drawn = String::new();
     let _ = write!(
         drawn,
         "<g><title>{label}</title><rect x=\"{from}\" y=\"{}\" width=\"{}\" height=\"20\" rx=\"3\" fill=\"{fill}\" stroke=\"#455a64\"{dash}/>{}</g>",
         y - 10,
         (end - from).max(4),
-        text(from + 4, y + 4, "#111", &label),
+        text(from + 4, y + 4, "#111", &cut(&label, room)),
         label = escape(&label),
     );
     drawn
@@ -106,15 +114,21 @@ fn text(x: usize, y: usize, fill: &str, content: &str) -> String {
     )
 }
 
+/// The beginning of a text, of so many characters.
+fn cut(content: &str, longest: usize) -> String {
+    if content.chars().count() <= longest {
+        return content.to_owned();
+    }
+    let mut beginning: String = content.chars().take(longest.saturating_sub(1)).collect();
+    beginning.push('…');
+    beginning
+}
+
 /// Text as XML, cut if very long; characters that XML does not know are replaced.
 fn escape(content: &str) -> String {
     const LONGEST: usize = 160;
     let mut escaped = String::new();
-    for (count, character) in content.chars().enumerate() {
-        if count == LONGEST {
-            escaped.push('…');
-            break;
-        }
+    for character in cut(content, LONGEST).chars() {
         match character {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -125,4 +139,29 @@ fn escape(content: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_ends_before_the_next_bar_of_its_process() {
+        let bar = Concerned {
+            index: 0,
+            process: 0,
+            call: 0,
+            ret: Some(1),
+            text: "append \"a long text\"".to_owned(),
+            stuck: false,
+            conflicting: false,
+        };
+        let drawn = draw_bar(&bar, 10, 100, Some(120), 178);
+        assert!(drawn.contains(">#0 append…<"), "{drawn}");
+        let drawn = draw_bar(&bar, 10, 100, Some(120), 500);
+        assert!(
+            drawn.contains(">#0 append &quot;a long text&quot;</text>"),
+            "{drawn}"
+        );
+    }
 }
