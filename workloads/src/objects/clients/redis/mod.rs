@@ -1,8 +1,9 @@
 //! A client of Redis: one connection for each process, over which every operation goes out once.
 //!
 //! With a Sentinel, a process asks the one on its own node who the primary is, so that clients stay on both sides of a
-//! partition. It keeps its connection to that primary until it breaks, an operation times out or the server refuses
-//! one; the next operation then asks again. The operation itself is never repeated.
+//! partition. It asks again every quarter of a second, as clients do that listen for `+switch-master`, and goes to
+//! whom it is told; a Sentinel that does not answer changes nothing. A connection that breaks, on which an operation
+//! times out, or on which the server refuses one, is given up. The operation itself is never repeated.
 
 mod commands;
 mod errors;
@@ -16,6 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::objects::{Answer, Client, Invocation, KnownError, Spec};
 use commands::carry_out;
 use errors::{NO_CONNECTION, NO_FUNDS, NO_PRIMARY, NOT_EQUAL, TIMED_OUT};
+
+/// How long the answer of a Sentinel is relied on.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Where Redis is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +46,15 @@ pub struct RedisClient {
     config: RedisConfig,
     spec: Spec,
     errors: Vec<KnownError>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Kept>,
+}
+
+/// A connection that is kept from operation to operation.
+struct Kept {
+    connection: MultiplexedConnection,
+    address: String,
+    /// When a Sentinel last said that this is the primary.
+    said: Instant,
 }
 
 impl std::fmt::Debug for RedisClient {
@@ -66,17 +78,32 @@ impl RedisClient {
     }
 
     /// The kept connection, or a new one to whoever is the primary.
-    async fn connection(&mut self) -> Result<MultiplexedConnection, Answer> {
-        if let Some(connection) = self.connection.take() {
-            return Ok(connection);
-        }
-        let address = match &self.config.sentinel {
-            None => self.config.address.clone(),
-            Some(sentinel) => primary(sentinel).await?,
+    async fn connection(&mut self) -> Result<Kept, Answer> {
+        let kept = self.connection.take();
+        let address = match (&self.config.sentinel, kept) {
+            (None, Some(kept)) => return Ok(kept),
+            (None, None) => self.config.address.clone(),
+            (Some(_), Some(kept)) if kept.said.elapsed() < ASK_AGAIN => return Ok(kept),
+            (Some(sentinel), kept) => match (primary(sentinel).await, kept) {
+                (Ok(address), Some(kept)) if kept.address != address => address,
+                (_, Some(kept)) => {
+                    let said = Instant::now();
+                    return Ok(Kept { said, ..kept });
+                }
+                (answer, None) => answer?,
+            },
         };
-        connect(&address)
-            .await
-            .map_err(|error| Answer::Error(NO_CONNECTION, format!("{address}: {error}")))
+        match connect(&address).await {
+            Ok(connection) => Ok(Kept {
+                connection,
+                address,
+                said: Instant::now(),
+            }),
+            Err(error) => {
+                let text = format!("{address}: {error}");
+                Err(Answer::Error(NO_CONNECTION, text))
+            }
+        }
     }
 }
 
@@ -119,16 +146,16 @@ impl Client for RedisClient {
 
     async fn invoke(&mut self, asked: &Invocation) -> Answer {
         let deadline = Instant::now() + self.config.timeout;
-        let mut connection = match timeout_at(deadline, self.connection()).await {
-            Ok(Ok(connection)) => connection,
+        let mut kept = match timeout_at(deadline, self.connection()).await {
+            Ok(Ok(kept)) => kept,
             Ok(Err(answer)) => return answer,
             Err(_) => return Answer::Error(NO_CONNECTION, "timed out".to_owned()),
         };
-        let answered = timeout_at(deadline, carry_out(&mut connection, &self.spec, asked));
+        let answered = timeout_at(deadline, carry_out(&mut kept.connection, &self.spec, asked));
         match answered.await {
             Ok(answer) => {
                 if in_order(&answer) {
-                    self.connection = Some(connection);
+                    self.connection = Some(kept);
                 }
                 answer
             }
