@@ -264,6 +264,9 @@ pub(super) struct RunOptions {
     /// Let nodes that lack a system's packages install them, by their own package manager
     #[arg(long)]
     pub(super) install_packages: bool,
+    /// Leave the services of the last scenario running, and a local cluster up, to look around
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) leave_running: bool,
     /// Environment for every service, e.g. `RUST_LOG=debug`
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_env)]
     pub(super) env: Vec<(String, String)>,

@@ -13,6 +13,7 @@ use super::args::{RunArgs, RunOptions};
 use super::exit::Exit;
 use super::ground::{Ground, own_cluster_name};
 use super::{Failure, say};
+use crate::cluster::LocalCluster;
 use crate::plan::Plan;
 use crate::run::{self, RunItem, RunRequest};
 use crate::scenario::{Catalogue, LimitsWish, Scenario};
@@ -105,17 +106,14 @@ pub(super) fn run_chosen(
         out: args.out.clone(),
         binaries: args.binary.iter().cloned().collect(),
         install_packages: args.install_packages,
+        leave_running: args.leave_running,
         lease: Duration::from_millis(args.lease_ms),
         allow_host_clock: args.allow_host_clock,
         command: repeat_line(seed, args.seed.is_some()),
         interrupt,
     };
     let outcome = runtime.block_on(run::run(request));
-    if let Some(cluster) = ground.cluster
-        && let Err(error) = cluster.down()
-    {
-        eprintln!("warning: {error}");
-    }
+    let left = leave(ground.cluster, args);
     let outcome = outcome.map_err(Failure::harness)?;
     let report = match &outcome.report {
         Ok(report) => format!("report: {}", report.display()),
@@ -125,13 +123,40 @@ pub(super) fn run_chosen(
         }
     };
     say(&format!(
-        "{}\n{report}\nrepeat: {}\n",
+        "{}\n{report}\nrepeat: {}\n{left}",
         shakedown_reports::console::summary(&outcome.results),
         outcome.results.command
     ))?;
     let mut scenarios = outcome.results.scenarios.iter();
     let harness_failed = outcome.report.is_err() || scenarios.any(|s| s.harness_error.is_some());
     Ok(Exit::of_run(outcome.results.verdict, harness_failed))
+}
+
+/// Takes the cluster down that was made for this command, or leaves it up and says how to look around.
+fn leave(cluster: Option<LocalCluster>, args: &RunOptions) -> String {
+    if !args.leave_running {
+        if let Some(Err(error)) = cluster.map(LocalCluster::down) {
+            eprintln!("warning: {error}");
+        }
+        return String::new();
+    }
+    let left = match cluster.map(LocalCluster::detach) {
+        None => args.nodes.cluster.clone(),
+        Some(Ok(info)) => Some(info.name),
+        Some(Err(error)) => {
+            eprintln!("warning: {error}");
+            return String::new();
+        }
+    };
+    match left {
+        Some(name) => format!(
+            "left running: local cluster `{name}`\n  look around:  shakedown cluster ssh n1 --cluster {name}\n  take it down: \
+             shakedown cluster down {name}\n"
+        ),
+        None => {
+            "left running: the services on the nodes; the next run on them stops them\n".to_owned()
+        }
+    }
 }
 
 /// The packages of every system that takes part.

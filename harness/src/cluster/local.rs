@@ -116,6 +116,22 @@ impl LocalCluster {
         &self.info
     }
 
+    /// Lets the cluster outlive this process, until [`super::down`].
+    ///
+    /// # Errors
+    /// Its record cannot be written; it then goes with this process as before.
+    pub fn detach(mut self) -> Result<ClusterInfo, ClusterError> {
+        let detached = ClusterInfo {
+            detached: true,
+            ..self.info.clone()
+        };
+        // One step for whoever takes down stale clusters: they hold the lock when they look.
+        let _lock = Lock::acquire()?;
+        detached.save()?;
+        self.info.detached = true;
+        Ok(detached)
+    }
+
     /// Takes the cluster down, detached or not.
     ///
     /// # Errors

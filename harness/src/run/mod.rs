@@ -98,6 +98,8 @@ pub struct RunRequest {
     pub binaries: BTreeMap<String, PathBuf>,
     /// Nodes that lack a system's packages get them by their package manager.
     pub install_packages: bool,
+    /// The services of the last item go on running, without faults.
+    pub leave_running: bool,
     /// Faults end when the harness was silent for this long.
     pub lease: Duration,
     /// Whether faults may set the clocks of nodes that have a kernel of their own.
@@ -265,6 +267,7 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             id: format!("r{:x}_{number}", jiff::Timestamp::now().as_millisecond()),
             dir: place,
             place: item.place(),
+            leave_running: request.leave_running && number + 1 == request.items.len(),
             suite_started: started,
             interrupt: request.interrupt.clone(),
         };

@@ -54,6 +54,8 @@ pub(crate) struct ScenarioRun<'a> {
     pub(crate) dir: PathBuf,
     /// That, relative to the run directory.
     pub(crate) place: String,
+    /// Its services go on running at the end.
+    pub(crate) leave_running: bool,
     pub(crate) suite_started: Instant,
     pub(crate) interrupt: StopSignal,
 }
@@ -145,10 +147,14 @@ impl ScenarioRun<'_> {
             }
         };
         if let Some(deployment) = deployment {
-            // Stopped first: what a service still holds in memory reaches its files on the way down.
-            errors.extend(deployment.stop(fleet).await.iter().map(ToString::to_string));
+            if !self.leave_running {
+                // Stopped first: what a service still holds in memory reaches its files on the way down.
+                errors.extend(deployment.stop(fleet).await.iter().map(ToString::to_string));
+            }
             errors.extend(deployment.collect(fleet, &self.dir.join("nodes")).await);
-            if let Err(error) = deployment.remove(fleet).await {
+            if !self.leave_running
+                && let Err(error) = deployment.remove(fleet).await
+            {
                 errors.push(error.to_string());
             }
         }
