@@ -1,12 +1,18 @@
 //! Which node is the primary at this moment, as the system itself says.
 
+use std::time::{Duration, Instant};
+
 use super::command;
 use super::deploy::Deployment;
 use super::fleet::{Fleet, FleetError};
 use crate::scenario::{FaultItem, PRIMARY};
 use crate::system::{NodeRef, PrimarySpec};
 
-/// The fault with the primary's place, as `role[index]`, wherever it names the primary.
+/// How often a system is asked that has no primary at the moment.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The fault with the primary's place, as `role[index]`, wherever it names the primary. While the system elects one it
+/// is asked again, for as long as its command may take.
 ///
 /// # Errors
 /// [`FleetError::NoPrimary`] if the system does not tell.
@@ -21,16 +27,23 @@ pub(crate) async fn with_primary(
         return Ok(item);
     }
     let spec = spec.expect("validation saw to it that the system tells its primary");
-    let output = command::run(fleet, deployment, &spec.command)
-        .await
-        .map_err(|error| FleetError::NoPrimary(error.to_string()))?;
-    let printed = format!("{}{}", output.text(), output.error_text());
-    let place = place(spec, &deployment.context().nodes, &printed).ok_or_else(|| {
-        FleetError::NoPrimary(format!(
-            "{}, which names no node: {printed:?}",
-            output.status
-        ))
-    })?;
+    let deadline = Instant::now() + spec.command.within.0;
+    let place = loop {
+        let output = command::run(fleet, deployment, &spec.command)
+            .await
+            .map_err(|error| FleetError::NoPrimary(error.to_string()))?;
+        let printed = format!("{}{}", output.text(), output.error_text());
+        match place(spec, &deployment.context().nodes, &printed) {
+            Some(place) => break place,
+            None if Instant::now() >= deadline => {
+                return Err(FleetError::NoPrimary(format!(
+                    "{}, which names no node: {printed:?}",
+                    output.status
+                )));
+            }
+            None => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    };
     for target in item.targets_mut().flat_map(|names| &mut names.0) {
         if target == PRIMARY {
             target.clone_from(&place);
