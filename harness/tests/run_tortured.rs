@@ -58,7 +58,7 @@ fn whatever_is_killed_and_whenever_nothing_is_left_and_the_hosts_own_rules_stay(
     for node in &names {
         on_node(&info.name, node, HOST_RULE).expect(0);
     }
-    let mut struck = 0;
+    let (mut struck, mut killed) = (0_u64, 0_u64);
     for round in 0..rounds {
         let mut rng = ChaCha8Rng::seed_from_u64(round);
         let victim = [Victim::Harness, Victim::Agent, Victim::Connection][rng.random_range(0..3)];
@@ -93,24 +93,26 @@ fn whatever_is_killed_and_whenever_nothing_is_left_and_the_hosts_own_rules_stay(
                 .any(|node| !left_on(&info.name, node).is_empty())
         });
         std::thread::sleep(Duration::from_millis(rng.random_range(0..3000)));
-        struck += u32::from(!left_on(&info.name, node).is_empty());
+        struck += u64::from(!left_on(&info.name, node).is_empty());
         match victim {
-            Victim::Harness => {}
-            // The agent's own processes are found by name: they are the only ones on this node.
+            Victim::Harness => killed += 1,
+            // The agent's own processes are found by name: they are the only ones on this node. On a busy machine a
+            // harness may have given up an agent that it did not hear for a lease, and there is none to kill.
             Victim::Agent => {
-                on_node(&info.name, node, "pkill -9 -f '[s]hakedown-agent.* serve'").expect(0);
+                let kill = "pkill -9 -f '[s]hakedown-agent.* serve'";
+                killed += u64::from(on_node(&info.name, node, kill).code == Some(0));
                 until_clean(&info.name, node, &what);
             }
             Victim::Connection => {
                 // The session's process is the agent's parent, or its parent's.
-                let cut = "agent=$(pgrep -o -f '[s]hakedown-agent.* serve'); up=$(ps -o ppid= -p $agent); \
-                    kill -9 $up";
-                on_node(&info.name, node, cut).expect(0);
+                let cut = "agent=$(pgrep -o -f '[s]hakedown-agent.* serve') && up=$(ps -o ppid= -p $agent) \
+                    && kill -9 $up";
+                killed += u64::from(on_node(&info.name, node, cut).code == Some(0));
                 until_clean(&info.name, node, &what);
             }
         }
         harness.signal(Signal::SIGKILL);
-        assert_eq!(harness.ended().code, None, "{what}");
+        harness.ended();
         for node in &names {
             until_clean(&info.name, node, &what);
         }
@@ -118,6 +120,11 @@ fn whatever_is_killed_and_whenever_nothing_is_left_and_the_hosts_own_rules_stay(
     assert!(
         struck > 0,
         "in no round was anything in force where it mattered"
+    );
+    println!("{rounds} rounds: {killed} victims killed, {struck} times with something in force");
+    assert!(
+        killed * 2 > rounds,
+        "victims were gone before they were killed"
     );
     let healed = run(&["heal", "--cluster", &info.name]);
     healed.expect(0);
