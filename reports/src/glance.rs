@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::loss_table::other_anomalies;
 use crate::pool::{Group, groups};
 use crate::quantity::{count, counted, events_of_trials, share};
-use crate::results::{CheckpointResult, SuiteResults, Verdict};
+use crate::results::{CheckpointResult, ScenarioResults, SuiteResults, Verdict};
 
 /// A question of whoever decides on a release, with its answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,15 +51,56 @@ fn release(results: &SuiteResults, groups: &[Group<'_>]) -> Answer {
                 "Not on the strength of this run: nothing promised was found broken, but {cut}."
             )
         }
-        Verdict::Valid => format!(
-            "As far as {all} can tell, yes: all that they promise was exercised, and it held."
-        ),
+        Verdict::Valid => held(groups, &all),
     };
     Answer {
         question: "May this be released?",
         answer,
         items: broken.iter().map(|group| reason(group)).collect(),
     }
+}
+
+/// What follows from a run in which all scenarios saw what they expect. Some expect harm: they show that it is
+/// found, and what it amounts to, and speak for no release.
+fn held(groups: &[Group<'_>], all: &str) -> String {
+    let harmed: Vec<&Group<'_>> = groups.iter().filter(|group| shows_harm(group)).collect();
+    if harmed.is_empty() {
+        return format!(
+            "As far as {all} can tell, yes: all that they promise was exercised, and it held."
+        );
+    }
+    if harmed.len() == groups.len() {
+        return format!(
+            "This run does not say: it set out to show known harm, and did so in {all}. No scenario ran that \
+             promises none."
+        );
+    }
+    let configurations: BTreeSet<&str> = harmed
+        .iter()
+        .map(|group| group.scenario.configuration.as_str())
+        .collect();
+    format!(
+        "As far as {all} can tell, yes: all that they promise was exercised, and it held. But {} known harm, and \
+         found it: not with {}.",
+        match harmed.len() {
+            1 => "one of them expects".to_owned(),
+            n => format!("{} of them expect", count(n as u64)),
+        },
+        configurations
+            .into_iter()
+            .map(|configuration| format!("\"{configuration}\""))
+            .collect::<Vec<_>>()
+            .join(" or ")
+    )
+}
+
+/// Whether a scenario whose expectation held found harm at the end all the same.
+fn shows_harm(group: &Group<'_>) -> bool {
+    let violated = |run: &&ScenarioResults| run.models.iter().any(|m| m.expected == "violated");
+    let lost = group
+        .deciding()
+        .is_some_and(|end| end.loss.lost.events > 0 || other_anomalies(&end.loss).is_some());
+    lost || group.runs.iter().any(violated)
 }
 
 fn lost(groups: &[Group<'_>]) -> Answer {
@@ -222,6 +263,38 @@ mod tests {
     #[test]
     fn the_three_questions_are_answered() {
         insta::assert_snapshot!(shown(&example::suite()));
+    }
+
+    #[test]
+    fn a_run_that_set_out_to_show_harm_speaks_for_no_release() {
+        let suite = example::suite();
+        let showing = |harm: &ScenarioResults| harm.models.iter().any(|m| m.expected == "violated");
+        let harmed = suite.scenarios.iter().find(|s| showing(s)).unwrap();
+        let harmed = ScenarioResults {
+            verdict: Verdict::Valid,
+            ..harmed.clone()
+        };
+        let unharmed = ScenarioResults {
+            name: "unharmed".to_owned(),
+            models: Vec::new(),
+            checkpoints: Vec::new(),
+            ..harmed.clone()
+        };
+        let answer = |scenarios: &[&ScenarioResults]| {
+            let results = SuiteResults {
+                verdict: Verdict::Valid,
+                scenarios: scenarios.iter().copied().cloned().collect(),
+                ..suite.clone()
+            };
+            answers(&results)[0].answer.clone()
+        };
+        assert!(answer(&[&unharmed]).contains("yes: all"));
+        assert!(answer(&[&harmed]).starts_with("This run does not say"));
+        let both = answer(&[&harmed, &unharmed]);
+        assert!(
+            both.contains("yes: all") && both.contains("not with"),
+            "{both}"
+        );
     }
 
     #[test]

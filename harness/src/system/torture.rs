@@ -112,14 +112,17 @@ impl System {
         if let Some(kind) = &wish.workload {
             work_on(&mut scenario, kind);
         }
+        let mut share = 1.0;
         for load in tables(&mut scenario, "load") {
             if load.get("soak").and_then(Value::as_bool) == Some(true) {
+                share = share_of_load(load, wish);
                 load.insert("for".to_owned(), wish.time.to_string().into());
                 if let Some(rate) = wish.rate {
                     load.insert("rate".to_owned(), rate.into());
                 }
             }
         }
+        least_in_share(&mut scenario, share);
         if let (Some(nodes), Some(grows)) = (wish.nodes, &spec.grows) {
             grow(&mut scenario, grows, nodes);
         }
@@ -209,6 +212,31 @@ fn grow(scenario: &mut Table, grows: &str, nodes: usize) {
     for role in tables(scenario, "roles") {
         if role.get("role").and_then(Value::as_str) == Some(grows) {
             role.insert("nodes".to_owned(), (count(role) + spare).into());
+        }
+    }
+}
+
+/// How much of a load in the file a wish leaves of it: 0.5 for half the time at the same rate.
+fn share_of_load(load: &Table, wish: &Torture) -> f64 {
+    let number = |key| load.get(key).and_then(Value::as_integer);
+    let length = load.get("for").and_then(Value::as_str);
+    let time = length.and_then(|text| text.parse::<HumanDuration>().ok());
+    let of_time = time.map_or(1.0, |time| wish.time.0.as_secs_f64() / time.0.as_secs_f64());
+    let of_rate = wish
+        .rate
+        .zip(number("rate"))
+        .map_or(1.0, |(wished, rate)| f64::from(wished) / rate as f64);
+    of_time * of_rate
+}
+
+/// What a run must have done to prove something is asked of less load in proportion.
+fn least_in_share(scenario: &mut Table, share: f64) {
+    let expect = scenario.get_mut("expect").and_then(Value::as_table_mut);
+    for (key, value) in expect.into_iter().flatten() {
+        if let (true, Some(least)) = (key.ends_with("s_at_least"), value.as_integer())
+            && share < 1.0
+        {
+            *value = ((least as f64 * share).ceil() as i64).into();
         }
     }
 }
@@ -313,6 +341,30 @@ mod tests {
             error.contains("clients of miroir write documents and know no set"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn less_load_has_less_to_prove() {
+        let systems = Catalogue::embedded().unwrap().systems;
+        for system in systems.iter().filter(|s| s.torture.is_some()) {
+            let least = |wish: &Torture| {
+                let text = system.torture(wish).unwrap();
+                let expect = Scenario::parse("torture.toml", &text, &systems)
+                    .unwrap()
+                    .expect;
+                let least = expect.writes_at_least.or(expect.operations_at_least);
+                least.unwrap().into_inner()
+            };
+            let rated = |rate, secs| Torture {
+                rate: Some(rate),
+                time: HumanDuration::from_secs(secs),
+                ..wish()
+            };
+            assert_eq!(least(&rated(5000, 60)), least(&wish()), "{}", system.name);
+            assert!(least(&rated(20, 60)) <= 100, "{}", system.name);
+            assert!(least(&rated(5000, 30)) <= least(&rated(5000, 60)));
+            assert!(least(&rated(1, 30)) >= 1);
+        }
     }
 
     #[test]
