@@ -63,6 +63,9 @@ impl EventBatch {
             })
             .collect::<Result<_, _>>()?;
         let f = batch.column(3).as_dictionary::<UInt16Type>().clone();
+        if f.values().null_count() > 0 {
+            return Err("a function without name".to_owned());
+        }
         for column in [0, 1, 2, 3, 4] {
             if batch.column(column).null_count() > 0 {
                 return Err(format!(

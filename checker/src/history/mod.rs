@@ -11,6 +11,7 @@ mod columns;
 mod error;
 mod event;
 mod json_lines;
+mod layout;
 mod observation;
 mod observation_batch;
 mod observation_file;

@@ -17,6 +17,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::HistoryError;
 use super::columns::FORMAT_KEY;
+use super::layout::check_layout;
 
 /// No message of ours has more; a longer one is damage, not a cut-off tail.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
@@ -181,6 +182,9 @@ impl Segment {
             return Err(self.damage(format!("a message body of {} bytes", parsed.bodyLength())));
         }
         if parsed.header_type() == MessageHeader::Schema {
+            if self.schema.is_some() {
+                return Err(self.damage("a second schema"));
+            }
             let schema = parsed.header_as_schema().map(try_fb_to_schema);
             match schema {
                 Some(Ok(schema)) => self.schema = Some(schema.into()),
@@ -188,8 +192,8 @@ impl Segment {
                 None => return Err(self.damage("a schema message without schema")),
             }
         }
-        if !is_within(&parsed, body_bytes) {
-            return Err(self.damage("a column that is not within its message"));
+        if let Some(schema) = &self.schema {
+            check_layout(&parsed, schema, body_bytes).map_err(|reason| self.damage(reason))?;
         }
         if body_bytes > self.remaining {
             return Ok(Message::CutOff);
@@ -211,36 +215,6 @@ impl Segment {
         self.remaining -= into.len() as u64;
         Ok(())
     }
-}
-
-/// Whether the columns of a batch are within the message's body. Arrow's decoder takes that for granted, and panics.
-fn is_within(message: &arrow_ipc::Message<'_>, body_bytes: u64) -> bool {
-    let dictionary = message.header_as_dictionary_batch();
-    let batch = match dictionary {
-        Some(dictionary) => dictionary.data(),
-        None => message.header_as_record_batch(),
-    };
-    let Some(batch) = batch else {
-        return true;
-    };
-    let within = |buffer: &arrow_ipc::Buffer| {
-        let offset = u64::try_from(buffer.offset()).ok();
-        let length = u64::try_from(buffer.length()).ok();
-        let end = offset
-            .zip(length)
-            .and_then(|(offset, length)| offset.checked_add(length));
-        end.is_some_and(|end| end <= body_bytes)
-    };
-    let countable = |rows: i64| u32::try_from(rows).is_ok();
-    countable(batch.length())
-        && batch
-            .buffers()
-            .is_none_or(|buffers| buffers.iter().all(within))
-        && batch.nodes().is_none_or(|nodes| {
-            nodes
-                .iter()
-                .all(|node| countable(node.length()) && countable(node.null_count()))
-        })
 }
 
 /// Names and types of the fields must be as expected, and the metadata must name the format.
