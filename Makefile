@@ -45,6 +45,7 @@ test: setup planted
 bench: build
 	cargo bench --locked -p shakedown-checker --bench loss
 	cargo bench --locked -p shakedown-checker --bench linearizability
+	cargo bench --locked -p shakedown-checker --bench isolation -- register
 	cargo bench --locked -p shakedown-workloads --bench run_loop
 	cargo bench --locked -p shakedown --bench cluster_up
 	cargo bench --locked -p shakedown --bench fault_latency
