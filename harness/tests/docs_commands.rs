@@ -193,6 +193,8 @@ fn every_flag_that_the_docs_mention_exists() {
     let others = [
         "--features",
         "--bench",
+        "--release",
+        "--test",
         "--files",
         "--lib",
         "--foreground",
