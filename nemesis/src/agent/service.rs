@@ -122,12 +122,17 @@ pub(crate) fn stop_all(state: &StateDir, patience: Duration) -> Result<(), Agent
 
 /// Whether any service on record runs.
 pub(crate) fn any_alive(lock: &StateLock<'_>) -> Result<bool, AgentError> {
+    Ok(!alive(lock)?.is_empty())
+}
+
+/// The services that run.
+pub(crate) fn alive(lock: &StateLock<'_>) -> Result<Vec<Record>, AgentError> {
+    let mut alive = Vec::new();
     for name in names(lock.state)? {
-        if Record::load(lock, &name)?.is_some_and(|record| record.process.is_alive()) {
-            return Ok(true);
-        }
+        let record = Record::load(lock, &name)?;
+        alive.extend(record.filter(|record| record.process.is_alive()));
     }
-    Ok(false)
+    Ok(alive)
 }
 
 /// Names of all services on record.

@@ -245,6 +245,35 @@ fn a_power_loss_forgets_what_was_not_synced_and_ends_with_the_service_on_what_is
 }
 
 #[test]
+fn a_power_loss_takes_every_service_on_the_disk_and_brings_each_back() {
+    let node = Node::new(1);
+    let mut agent = written(&node);
+    let beside = Service {
+        name: "beside".into(),
+        argv: ["sh", "-c", "echo up; while :; do sleep 1; done"]
+            .map(str::to_owned)
+            .into(),
+        env: Default::default(),
+        dir: format!("{}/beside", dir(&node)),
+        log: format!("{}/beside.log", node.state()),
+    };
+    let log_beside = beside.log.clone();
+    start(&mut agent, &beside);
+    let ups = || fs::read_to_string(&log_beside).unwrap_or_default();
+    eventually("the other service runs", || ups() == "up\n");
+
+    let installed = agent.install("cut", power_loss(&node));
+    assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+    let ended = agent.undo("cut");
+    assert_eq!(ended.outcome, Outcome::Installed, "{ended:?}");
+    eventually("both services are there again", || {
+        log(&node) == "ready\nagain\n" && ups() == "up\nup\n"
+    });
+    stop_all(&mut agent);
+    assert_gone(&node);
+}
+
+#[test]
 fn a_noop_power_loss_is_skipped_and_the_service_goes_on() {
     let node = Node::new(1);
     let mut agent = written(&node);

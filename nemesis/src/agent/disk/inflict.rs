@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::power_loss::cut_power;
-use super::{find, full};
+use super::{Disk, find, full, mounts};
 use crate::agent::error::AgentError;
 use crate::agent::evidence::states;
 use crate::agent::inflict::{rewrite, running, time_to_effect};
 use crate::agent::layer;
 use crate::agent::ledger::{Entry, UndoStep};
-use crate::agent::service;
+use crate::agent::process::ProcessId;
+use crate::agent::service::{self, Record};
 use crate::agent::state_dir::StateLock;
 use crate::outcome::{NodeOutcome, Outcome};
 
@@ -20,24 +21,41 @@ pub(crate) fn power_loss_steps(
     service: &str,
     dir: &str,
 ) -> Result<Vec<UndoStep>, AgentError> {
-    let start = UndoStep::StartService {
-        service: service.to_owned(),
-    };
-    if layer::process(lock, &find(lock, dir)?.path)?.is_some() {
+    let disk = find(lock, dir)?;
+    if layer::process(lock, &disk.path)?.is_some() {
         return Err(AgentError::Refused(format!(
             "power_loss: the disk at {dir} has a layer, which would keep it from being mounted anew"
         )));
     }
-    let remount = UndoStep::Remount {
-        disk: find(lock, dir)?.path,
+    let Ok(leader) = running(lock, service)? else {
+        return Ok(Vec::new());
     };
-    Ok(match running(lock, service)? {
-        Ok(_) => vec![start, remount],
-        Err(_) => Vec::new(),
-    })
+    let others = others_on(lock, &disk, &leader)?;
+    let others = others.into_iter().map(|record| record.service.name);
+    let start = |service| UndoStep::StartService { service };
+    let starts = [service.to_owned()].into_iter().chain(others).map(start);
+    Ok(starts
+        .chain([UndoStep::Remount { disk: disk.path }])
+        .collect())
 }
 
-/// Kills the service, then makes the disk forget: what the service had written and not synced is still in
+/// The services that have files on a disk, but for the one of this process: the power goes for them, too, and
+/// the disk cannot be mounted anew as long as they hold it.
+fn others_on(
+    lock: &StateLock<'_>,
+    disk: &Disk,
+    leader: &ProcessId,
+) -> Result<Vec<Record>, AgentError> {
+    let users = mounts::users(&disk.path);
+    let mut others = service::alive(lock)?;
+    others.retain(|record| {
+        let tree = record.process.tree();
+        record.process != *leader && tree.iter().any(|process| users.contains(&process.pid))
+    });
+    Ok(others)
+}
+
+/// Kills the service and whatever else of the system uses the disk, then makes the disk forget: what the service had written and not synced is still in
 /// memory in between, and nobody is left who could sync it.
 pub(crate) fn power_loss(
     lock: &StateLock<'_>,
@@ -55,10 +73,19 @@ pub(crate) fn power_loss(
         }
     };
     rewrite(lock, entry, power_loss_steps(lock, service, dir)?)?;
-    let tree = leader.tree();
+    let disk = find(lock, dir)?;
+    let others = others_on(lock, &disk, &leader)?;
+    let leaders = [leader]
+        .into_iter()
+        .chain(others.into_iter().map(|record| record.process));
+    let leaders: Vec<ProcessId> = leaders.collect();
+    let tree: Vec<ProcessId> = leaders.iter().flat_map(ProcessId::tree).collect();
     let mut seen = states(&tree, "before");
-    let gone = !noop && service::kill_tree(&leader)?;
-    let (down, probed) = cut_power(&find(lock, dir)?, noop)?;
+    let mut gone = !noop;
+    for leader in leaders.iter().filter(|_| !noop) {
+        gone &= service::kill_tree(leader)?;
+    }
+    let (down, probed) = cut_power(&disk, noop)?;
     let took = time_to_effect(ordered);
     seen.extend(states(&tree, "after"));
     seen.extend(probed);
