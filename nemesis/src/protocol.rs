@@ -185,6 +185,9 @@ pub enum ServiceState {
     Dead {
         /// Its last process id.
         pid: i32,
+        /// How that ended (`SIGSEGV, core dumped`); `None` if nobody was there to see it.
+        #[serde(default)]
+        how: Option<String>,
     },
 }
 

@@ -110,7 +110,7 @@ impl Scene {
             .await
     }
 
-    /// Services that are gone though no fault was to leave them so, as `NODE/SERVICE`.
+    /// Services that are gone though no fault was to leave them so, as `NODE/SERVICE (SIGSEGV, core dumped)`.
     pub(crate) async fn died_unasked(&self) -> Vec<String> {
         let nodes = &self.deployment.context().nodes;
         let left_down: Vec<(Option<Vec<String>>, String)> = (self.scenario.fault.iter())
@@ -139,8 +139,11 @@ impl Scene {
         };
         let dead = self.deployment.dead(&self.fleet).await;
         dead.into_iter()
-            .filter(|(node, service)| !asked(node, service))
-            .map(|(node, service)| format!("{node}/{service}"))
+            .filter(|(node, service, _)| !asked(node, service))
+            .map(|(node, service, how)| {
+                let how = how.map_or_else(String::new, |how| format!(" ({how})"));
+                format!("{node}/{service}{how}")
+            })
             .collect()
     }
 

@@ -14,6 +14,7 @@ mod cgroup;
 mod clock;
 mod disk;
 mod durable;
+mod ended;
 mod error;
 mod evidence;
 mod filter;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::clock;
 use super::disk;
 use super::durable;
+use super::ended::Ended;
 use super::error::AgentError;
 use super::local;
 use super::process::ProcessId;
@@ -47,7 +48,7 @@ impl Record {
     }
 
     /// What [`ServiceState`] it is in.
-    pub(crate) fn state(&self) -> ServiceState {
+    pub(crate) fn state(&self, state: &StateDir) -> ServiceState {
         let pid = self.process.pid;
         match self.process.state() {
             Some(kernel_state) if self.process.is_alive() => ServiceState::Running {
@@ -55,7 +56,10 @@ impl Record {
                 kernel_state,
                 rss_kib: self.process.tree().iter().map(ProcessId::rss_kib).sum(),
             },
-            _ => ServiceState::Dead { pid },
+            _ => ServiceState::Dead {
+                pid,
+                how: Ended::of(state, &self.service.name, pid),
+            },
         }
     }
 }
@@ -71,7 +75,7 @@ pub(crate) fn start(state: &StateDir, service: &Service) -> Result<ServiceState,
             pid: record.process.pid,
         });
     }
-    Ok(spawn(&lock, service)?.state())
+    Ok(spawn(&lock, service)?.state(state))
 }
 
 /// Starts a service and puts it under the faults that hold for it.
@@ -85,7 +89,7 @@ pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, A
 /// State of a service.
 pub(crate) fn status(state: &StateDir, name: &str) -> Result<ServiceState, AgentError> {
     let lock = state.lock()?;
-    Ok(Record::load(&lock, name)?.map_or(ServiceState::Unknown, |record| record.state()))
+    Ok(Record::load(&lock, name)?.map_or(ServiceState::Unknown, |record| record.state(state)))
 }
 
 /// Ends a service, kindly at first, and forgets it. Holds no lock while it waits.
@@ -106,8 +110,9 @@ pub(crate) fn stop(
     let lock = state.lock()?;
     if Record::load(&lock, name)?.as_ref() == Some(&record) {
         durable::remove(&Record::path(state, name))?;
+        durable::remove(&Ended::path(state, name))?;
     }
-    Ok(record.state())
+    Ok(record.state(state))
 }
 
 /// Ends and forgets every service on record, as [`stop`] does one, and removes the disks; tries all, and

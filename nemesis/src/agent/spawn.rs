@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use super::durable;
+use super::ended::Ended;
 use super::error::AgentError;
 use super::process::ProcessId;
 use super::service::Record;
@@ -46,7 +47,12 @@ pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, A
         None => Ok(0),
     };
     // While this process lives it is the parent and must collect the service; later, pid 1 does.
-    thread::spawn(move || child.wait());
+    let end = Ended::path(lock.state, &service.name);
+    thread::spawn(move || {
+        let status = child.wait().ok()?;
+        // Without a note nothing is known of how it ended; that it did shows in /proc.
+        durable::write(&end, &Ended::new(child.id(), status)?).ok()
+    });
     heard.map_err(|error| failed(error.to_string()))?;
     if !complaint.is_empty() {
         return Err(failed(complaint.trim().to_owned()));

@@ -37,7 +37,7 @@ fn service(reply: Result<Reply, String>) -> ServiceState {
 /// Starts a service; its pid. It may have ended by the time the agent looks.
 pub(crate) fn start(channel: &mut Channel, spec: &Service) -> i32 {
     match service(channel.ask(RequestBody::Start(spec.clone()))) {
-        ServiceState::Running { pid, .. } | ServiceState::Dead { pid } => pid,
+        ServiceState::Running { pid, .. } | ServiceState::Dead { pid, .. } => pid,
         ServiceState::Unknown => panic!("started, yet unknown"),
     }
 }
@@ -46,6 +46,10 @@ pub(crate) fn status(channel: &mut Channel) -> ServiceState {
     service(channel.ask(RequestBody::Status {
         service: "web".into(),
     }))
+}
+
+fn is_dead(channel: &mut Channel, process: i32) -> bool {
+    matches!(status(channel), ServiceState::Dead { pid, .. } if pid == process)
 }
 
 /// The pids of [`family`]: the shell and its two children.
@@ -186,7 +190,7 @@ fn a_kill_takes_the_whole_family_and_its_end_starts_the_service_again() {
         assert_eq!(node.process_state(*pid), None);
         assert_eq!(seen(&installed, &format!("state of pid {pid} before")), "S");
     }
-    assert_eq!(status(&mut agent), ServiceState::Dead { pid: pids[0] });
+    assert!(is_dead(&mut agent, pids[0]));
     let ended = agent.undo("kill");
     assert_eq!(ended.outcome, Outcome::Installed);
     let ServiceState::Running { pid, .. } = status(&mut agent) else {
@@ -275,7 +279,22 @@ fn a_kill_without_restart_leaves_the_service_dead_and_nothing_to_heal() {
     let pid = start(&mut agent, &family(&node));
     agent.install("kill", kill(false));
     assert_eq!(agent.undo("kill").outcome, Outcome::Installed);
-    assert_eq!(status(&mut agent), ServiceState::Dead { pid });
+    assert!(is_dead(&mut agent, pid));
+}
+
+#[test]
+fn a_service_that_crashes_is_dead_with_the_signal_that_ended_it() {
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    start(&mut agent, &shell(&node, "kill -SEGV $$"));
+    eventually("the crash is known", || match status(&mut agent) {
+        ServiceState::Dead { how, .. } => how.is_some_and(|how| how.starts_with("SIGSEGV")),
+        _ => false,
+    });
+    // An end by itself without an error is no crash.
+    let pid = start(&mut agent, &shell(&node, "exit 0"));
+    eventually("the service ends by itself", || is_dead(&mut agent, pid));
+    assert_eq!(status(&mut agent), ServiceState::Dead { pid, how: None });
 }
 
 #[test]
@@ -303,16 +322,14 @@ fn faults_on_a_service_that_does_not_run_are_skipped_and_say_so_and_never_start_
     assert_eq!(never.outcome, Outcome::Skipped);
     assert_eq!(seen(&never, "service web"), "never started here");
     let pid = start(&mut agent, &shell(&node, "exit 0"));
-    eventually("the service ends by itself", || {
-        status(&mut agent) == ServiceState::Dead { pid }
-    });
+    eventually("the service ends by itself", || is_dead(&mut agent, pid));
     for (fault, order) in [("kill", kill(true)), ("pause", pause())] {
         let outcome = agent.install(fault, order);
         assert_eq!(outcome.outcome, Outcome::Skipped);
         assert!(seen(&outcome, "service web").starts_with("not running"));
         assert_eq!(agent.undo(fault).outcome, Outcome::Skipped);
     }
-    assert_eq!(status(&mut agent), ServiceState::Dead { pid });
+    assert!(is_dead(&mut agent, pid));
 }
 
 #[test]

@@ -313,11 +313,12 @@ impl Deployment {
     }
 
     /// The services that were started and whose process is gone, as node and service.
-    pub(crate) async fn dead(&self, fleet: &Fleet) -> Vec<(String, String)> {
+    pub(crate) async fn dead(&self, fleet: &Fleet) -> Vec<(String, String, Option<String>)> {
         let asked = self.placed.iter().map(|placed| async move {
             match status(fleet, placed).await {
-                Ok(Reply::Service(ServiceState::Dead { .. })) => {
-                    Some((placed.node.name.clone(), placed.spec.name.get_ref().clone()))
+                Ok(Reply::Service(ServiceState::Dead { how, .. })) => {
+                    let service = placed.spec.name.get_ref().clone();
+                    Some((placed.node.name.clone(), service, how))
                 }
                 _ => None,
             }
