@@ -1,7 +1,7 @@
 //! Layers: Debian packages for the nodes of local clusters, installed once, never into the machine itself.
 //!
 //! A layer is an ext4 image of its own (an overlay refuses a second lower directory on the machine's own file
-//! system). It is kept below [`PACKAGES_ROOT`] under a hash of the packages' names and of what they were installed
+//! system). It is kept below `PACKAGES_ROOT` under a hash of the packages' names and of what they were installed
 //! on: release, architecture, and the machine's own packages, which a layer's package database repeats.
 
 mod build;
