@@ -21,22 +21,32 @@ pub(crate) fn power_loss_steps(
     service: &str,
     dir: &str,
 ) -> Result<Vec<UndoStep>, AgentError> {
+    let disk = find_bare(lock, dir)?;
+    let Ok(leader) = running(lock, service)? else {
+        return Ok(Vec::new());
+    };
+    let others = others_on(lock, &disk, &leader)?;
+    Ok(back_again(service, &others, &disk))
+}
+
+/// The disk mounted at a path; an error if it has a layer.
+fn find_bare(lock: &StateLock<'_>, dir: &str) -> Result<Disk, AgentError> {
     let disk = find(lock, dir)?;
     if layer::process(lock, &disk.path)?.is_some() {
         return Err(AgentError::Refused(format!(
             "power_loss: the disk at {dir} has a layer, which would keep it from being mounted anew"
         )));
     }
-    let Ok(leader) = running(lock, service)? else {
-        return Ok(Vec::new());
-    };
-    let others = others_on(lock, &disk, &leader)?;
-    let others = others.into_iter().map(|record| record.service.name);
+    Ok(disk)
+}
+
+/// The disk is mounted anew, and then all that used it is started: undo goes from the last step to the first.
+fn back_again(service: &str, others: &[Record], disk: &Disk) -> Vec<UndoStep> {
+    let others = others.iter().map(|record| record.service.name.clone());
     let start = |service| UndoStep::StartService { service };
     let starts = [service.to_owned()].into_iter().chain(others).map(start);
-    Ok(starts
-        .chain([UndoStep::Remount { disk: disk.path }])
-        .collect())
+    let disk = disk.path.clone();
+    starts.chain([UndoStep::Remount { disk }]).collect()
 }
 
 /// The services that have files on a disk, but for the one of this process: the power goes for them, too, and
@@ -55,8 +65,8 @@ fn others_on(
     Ok(others)
 }
 
-/// Kills the service and whatever else of the system uses the disk, then makes the disk forget: what the service had written and not synced is still in
-/// memory in between, and nobody is left who could sync it.
+/// Kills the service and whatever else of the system uses the disk, then makes the disk forget: what was written
+/// and not synced is still in memory in between, and nobody is left who could sync it.
 pub(crate) fn power_loss(
     lock: &StateLock<'_>,
     entry: &mut Entry,
@@ -72,9 +82,9 @@ pub(crate) fn power_loss(
             return Ok(outcome);
         }
     };
-    rewrite(lock, entry, power_loss_steps(lock, service, dir)?)?;
-    let disk = find(lock, dir)?;
+    let disk = find_bare(lock, dir)?;
     let others = others_on(lock, &disk, &leader)?;
+    rewrite(lock, entry, back_again(service, &others, &disk))?;
     let leaders = [leader]
         .into_iter()
         .chain(others.into_iter().map(|record| record.process));
