@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,13 +15,20 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), AgentErr
         path: path.to_owned(),
         source,
     })?;
-    let unfinished = path.with_extension("tmp");
+    let unfinished = unfinished(path);
     let mut file = File::create(&unfinished).map_err(AgentError::file("create", &unfinished))?;
     file.write_all(&bytes)
         .and_then(|()| file.sync_all())
         .map_err(AgentError::file("write", &unfinished))?;
     fs::rename(&unfinished, path).map_err(AgentError::file("rename to", path))?;
     sync_parent(path)
+}
+
+/// Where a file is until it is whole: another place for each, also for two whose names differ in the extension only.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
 }
 
 /// Reads what [`write`] wrote; `None` if there is no such file.
@@ -52,4 +59,23 @@ fn sync_parent(path: &Path) -> Result<(), AgentError> {
     File::open(parent)
         .and_then(|directory| directory.sync_all())
         .map_err(AgentError::file("sync", parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_files_that_differ_in_extension_only_are_written_at_the_same_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let write_often = |name: &str| {
+            let path = dir.path().join(name);
+            (0..100).for_each(|number| write(&path, &number).unwrap());
+            assert_eq!(read(&path).unwrap(), Some(99));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| write_often("web.json"));
+            write_often("web.ended");
+        });
+    }
 }

@@ -1,8 +1,12 @@
 //! The agent's conversation: requests in, answers and notices out, and the end of either.
+//!
+//! One thread reads, so that the harness is heard and its pings are answered whatever the agent is busy with; another
+//! does what is asked, one request after the other.
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +26,7 @@ use super::state_dir::StateDir;
 use super::tenure::Tenure;
 use super::undo;
 use super::watch;
+use super::watchdog::Watchdog;
 use crate::frame::{read_frame, write_frame};
 use crate::protocol::{
     Message, Notice, PROTOCOL_VERSION, Reply, Request, RequestBody, is_fault_name,
@@ -49,6 +54,10 @@ struct Agent {
     probes: Arc<Probes>,
     lease: Lease,
     session: Mutex<Option<Session>>,
+    /// The session's; beaten without waiting for what the session is doing.
+    watchdog: Mutex<Option<Arc<Watchdog>>>,
+    /// Set when the channel is gone: what was asked and isn't begun is not done any more.
+    over: AtomicBool,
     /// None before hello, and after the lease ran out: then another run may have the node.
     tenure: Mutex<Option<Tenure>>,
 }
@@ -72,6 +81,8 @@ pub fn serve(
         probes: Arc::default(),
         lease: Lease::new(),
         session: Mutex::new(None),
+        watchdog: Mutex::new(None),
+        over: AtomicBool::new(false),
         tenure: Mutex::new(None),
     });
     {
@@ -86,13 +97,22 @@ pub fn serve(
         let agent = Arc::clone(&agent);
         thread::spawn(move || agent.extend_faults());
     }
+    let (todo, asked) = channel();
+    let worker = {
+        let agent = Arc::clone(&agent);
+        thread::spawn(move || agent.work(&asked))
+    };
     let broken = loop {
-        match read_frame::<Request>(&mut input) {
-            Ok(Some(request)) => agent.take(request),
+        match read_frame(&mut input) {
+            Ok(Some(request)) => agent.take(request, &todo),
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
     };
+    agent.over.store(true, Ordering::Relaxed);
+    drop(todo);
+    // Should it hang, so does this: the watchdog hears no more beats, ends this process and heals.
+    let _ = worker.join();
     agent.end()?;
     match broken {
         None => Ok(()),
@@ -101,31 +121,40 @@ pub fn serve(
 }
 
 impl Agent {
-    /// Takes one request: those that may wait long in a thread of their own, the others at once.
-    fn take(self: &Arc<Self>, request: Request) {
+    /// Takes one request: a ping is answered at once, what may wait long has a thread of its own, the others wait for
+    /// their turn.
+    fn take(self: &Arc<Self>, request: Request, todo: &Sender<Request>) {
         self.heard();
-        let Request { id, body } = request;
-        if matches!(
-            body,
+        match request.body {
+            RequestBody::Ping => self.reply(request.id, &request.body),
             RequestBody::Stop { .. }
-                | RequestBody::StopAll { .. }
-                | RequestBody::Disk { .. }
-                | RequestBody::Layer { .. }
-                | RequestBody::ProbeCount { .. }
-        ) {
-            let agent = Arc::clone(self);
-            thread::spawn(move || agent.reply(id, &body));
-        } else {
-            self.reply(id, &body);
-            // While busy the agent could not hear the harness; that time is not the harness's silence.
-            self.heard();
+            | RequestBody::StopAll { .. }
+            | RequestBody::Disk { .. }
+            | RequestBody::Layer { .. }
+            | RequestBody::ProbeCount { .. } => {
+                let agent = Arc::clone(self);
+                thread::spawn(move || agent.reply(request.id, &request.body));
+            }
+            // Fails only when the worker has panicked; the harness then waits for an answer in vain, and says so.
+            _ => drop(todo.send(request)),
+        }
+    }
+
+    /// Does what is asked, in the order in which it was.
+    fn work(&self, asked: &Receiver<Request>) {
+        for request in asked {
+            if self.over.load(Ordering::Relaxed) {
+                return;
+            }
+            self.reply(request.id, &request.body);
         }
     }
 
     fn heard(&self) {
         self.lease.renew();
-        if let Some(session) = self.session().as_mut() {
-            session.beat();
+        let watchdog = self.watchdog.lock();
+        if let Some(watchdog) = &*watchdog.unwrap_or_else(PoisonError::into_inner) {
+            watchdog.beat();
         }
     }
 
@@ -270,6 +299,9 @@ impl Agent {
         }
         let report = undo::heal(&self.state)?;
         report.check()?;
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        *watchdog = Some(fresh.watchdog());
+        drop(watchdog);
         *session = Some(fresh);
         self.lease.begin(lease);
         let missing = nft::tables().err().map(|error| error.to_string());

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -26,7 +27,7 @@ pub(crate) struct Session {
     state: StateDir,
     agent: ProcessId,
     terms: Terms,
-    watchdog: Watchdog,
+    watchdog: Arc<Watchdog>,
     /// Faults that wait to strike.
     prepared: HashMap<String, Prepared>,
     /// Faults in place, as far as this agent knows, and what installing them showed.
@@ -55,7 +56,7 @@ impl Session {
     pub(crate) fn new(state: &StateDir, agent: ProcessId, terms: Terms) -> Self {
         Self {
             state: state.clone(),
-            watchdog: Watchdog::new(agent.clone(), terms.lease),
+            watchdog: Arc::new(Watchdog::new(agent.clone(), terms.lease)),
             terms,
             agent,
             prepared: HashMap::new(),
@@ -71,9 +72,9 @@ impl Session {
         &self.terms.run
     }
 
-    /// The harness was heard.
-    pub(crate) fn beat(&mut self) {
-        self.watchdog.beat();
+    /// What must hear that the harness was heard.
+    pub(crate) fn watchdog(&self) -> Arc<Watchdog> {
+        Arc::clone(&self.watchdog)
     }
 
     /// Does everything that takes time before a fault strikes.
@@ -123,7 +124,7 @@ impl Session {
                     self.unconfirmed.insert(fault.to_owned(), due);
                 }
             }
-            Err(_) => dismiss_if_idle(&mut self.watchdog, &lock)?,
+            Err(_) => dismiss_if_idle(&self.watchdog, &lock)?,
         }
         outcome
     }
@@ -169,7 +170,7 @@ impl Session {
             }
             self.unconfirmed.remove(&fault);
         }
-        dismiss_if_idle(&mut self.watchdog, &lock)
+        dismiss_if_idle(&self.watchdog, &lock)
     }
 
     fn make_ready(
@@ -193,7 +194,7 @@ impl Session {
         };
         let prepared = inflict::prepare(lock, order);
         if prepared.is_err() {
-            dismiss_if_idle(&mut self.watchdog, lock)?;
+            dismiss_if_idle(&self.watchdog, lock)?;
         }
         prepared
     }
@@ -220,7 +221,7 @@ impl Session {
         };
         self.in_place.remove(fault);
         self.ended.insert(fault.to_owned(), outcome.clone());
-        dismiss_if_idle(&mut self.watchdog, &lock)?;
+        dismiss_if_idle(&self.watchdog, &lock)?;
         Ok(outcome)
     }
 
@@ -230,7 +231,7 @@ impl Session {
         let lock = state.lock()?;
         let report = undo::heal_all(&lock)?;
         self.ended_without_undo(&report, "by a request to heal");
-        dismiss_if_idle(&mut self.watchdog, &lock)?;
+        dismiss_if_idle(&self.watchdog, &lock)?;
         Ok(report)
     }
 
@@ -249,7 +250,7 @@ impl Session {
         let report = undo::heal_patiently(&lock, &self.agent)?;
         let faults = self.ended_without_undo(&report, why);
         // What failed stays with the watchdog, which hears when this process ends.
-        dismiss_if_idle(&mut self.watchdog, &lock)?;
+        dismiss_if_idle(&self.watchdog, &lock)?;
         report.check()?;
         Ok(faults)
     }
@@ -306,7 +307,7 @@ fn ended_early(mut installed: NodeOutcome, by: &str) -> NodeOutcome {
     installed
 }
 
-fn dismiss_if_idle(watchdog: &mut Watchdog, lock: &StateLock<'_>) -> Result<(), AgentError> {
+fn dismiss_if_idle(watchdog: &Watchdog, lock: &StateLock<'_>) -> Result<(), AgentError> {
     if ledger::list(lock)?.is_empty() {
         watchdog.dismiss();
     }

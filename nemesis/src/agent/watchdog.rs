@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,8 @@ const HUNG_AFTER: Duration = Duration::from_secs(5);
 pub(crate) struct Watchdog {
     agent: ProcessId,
     lease: Duration,
-    pipe: Option<File>,
+    /// Locked for a moment only, so that a beat waits for nothing.
+    pipe: Mutex<Option<File>>,
 }
 
 impl Watchdog {
@@ -43,42 +45,34 @@ impl Watchdog {
         Self {
             agent,
             lease,
-            pipe: None,
+            pipe: Mutex::new(None),
         }
     }
 
     /// Tells the watchdog, if there is one, that the lease goes on.
-    pub(crate) fn beat(&mut self) {
-        if !self.tell(BEAT) {
-            self.pipe = None;
-        }
+    pub(crate) fn beat(&self) {
+        tell(&mut self.pipe(), BEAT);
     }
 
     /// Makes sure that a watchdog watches. Called with the lock held: one that is about to heal and
     /// exit has closed its end of the pipe before it lets the lock go.
-    pub(crate) fn ensure(&mut self, lock: &StateLock<'_>) -> Result<(), AgentError> {
-        if !self.tell(BEAT) {
-            self.pipe = Some(self.start(lock.state).map_err(AgentError::Watchdog)?);
+    pub(crate) fn ensure(&self, lock: &StateLock<'_>) -> Result<(), AgentError> {
+        let mut pipe = self.pipe();
+        if !tell(&mut pipe, BEAT) {
+            *pipe = Some(self.start(lock.state).map_err(AgentError::Watchdog)?);
         }
         Ok(())
     }
 
     /// Sends the watchdog home: there is nothing to heal.
-    pub(crate) fn dismiss(&mut self) {
-        self.tell(FAREWELL);
-        self.pipe = None;
+    pub(crate) fn dismiss(&self) {
+        let mut pipe = self.pipe();
+        tell(&mut pipe, FAREWELL);
+        *pipe = None;
     }
 
-    /// False if nobody listens.
-    fn tell(&mut self, what: u8) -> bool {
-        let Some(pipe) = &mut self.pipe else {
-            return false;
-        };
-        match pipe.write_all(&[what]) {
-            // A full pipe: the watchdog hasn't had the processor for 65,536 requests, but is there.
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            Ok(()) => true,
-        }
+    fn pipe(&self) -> MutexGuard<'_, Option<File>> {
+        self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, state: &StateDir) -> io::Result<File> {
@@ -108,6 +102,22 @@ impl Watchdog {
         thread::spawn(move || child.wait());
         Ok(pipe)
     }
+}
+
+/// False if nobody listens; the pipe is closed then.
+fn tell(pipe: &mut Option<File>, what: u8) -> bool {
+    let Some(file) = pipe else {
+        return false;
+    };
+    let heard = match file.write_all(&[what]) {
+        // A full pipe: the watchdog hasn't had the processor for 65,536 requests, but is there.
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        Ok(()) => true,
+    };
+    if !heard {
+        *pipe = None;
+    }
+    heard
 }
 
 /// `shakedown-agent watchdog`: watches until dismissed, or heals what the agent left and returns.

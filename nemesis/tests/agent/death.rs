@@ -2,6 +2,8 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,7 +15,8 @@ use crate::channel::{Channel, LONG_LEASE_MS, seen};
 use crate::node::{Node, eventually};
 use crate::service::{family, start, status};
 
-const SHORT_LEASE_MS: u64 = 300;
+/// Long enough for two faults to be installed on a busy machine.
+const SHORT_LEASE_MS: u64 = 1000;
 
 /// An agent with one fault of each sort in place: a cut (its peer need not exist), and a paused service,
 /// whose pid is returned.
@@ -21,19 +24,36 @@ fn afflicted(node: &Node, lease_ms: u64) -> (Channel, i32) {
     let mut agent = Channel::greet(node, lease_ms);
     let pid = start(&mut agent, &family(node));
     cut(&mut agent);
-    let pause = NodeFault::Pause {
-        service: "web".into(),
-    };
-    assert_eq!(agent.install("pause", pause).outcome, Outcome::Installed);
+    assert_eq!(agent.install("pause", pause()).outcome, Outcome::Installed);
     (agent, pid)
 }
 
 fn cut(agent: &mut Channel) {
-    let order = NodeFault::DropFrom {
+    assert_eq!(
+        agent.install("cut", drop_from_a_peer()).outcome,
+        Outcome::Installed
+    );
+}
+
+fn drop_from_a_peer() -> NodeFault {
+    NodeFault::DropFrom {
         peers: vec!["10.99.0.77".parse().unwrap()],
         clients: false,
-    };
-    assert_eq!(agent.install("cut", order).outcome, Outcome::Installed);
+    }
+}
+
+fn pause() -> NodeFault {
+    NodeFault::Pause {
+        service: "web".into(),
+    }
+}
+
+fn to_install(fault: &str, order: NodeFault) -> RequestBody {
+    RequestBody::Install {
+        fault: fault.into(),
+        order,
+        noop: false,
+    }
 }
 
 fn is_healed(node: &Node, pid: i32) -> bool {
@@ -88,10 +108,9 @@ fn when_the_agent_is_killed_the_watchdog_starts_the_killed_service_again() {
     assert_ne!(pid, first);
 }
 
-#[test]
-fn an_agent_killed_while_nft_loads_its_rules_leaves_none_behind() {
-    let node = Node::new(1);
-    // An nft that is slow to load: it tells when it has begun, and goes on after its parent's death.
+/// A `PATH` with an nft that takes some seconds to load rules, and a file that tells that it has begun. It goes on after
+/// its parent's death.
+fn with_a_slow_nft(node: &Node, seconds: u32) -> (String, PathBuf) {
     let bin = node.home.path().join("bin");
     fs::create_dir(&bin).unwrap();
     let path = std::env::var("PATH").unwrap();
@@ -102,28 +121,77 @@ fn an_agent_killed_while_nft_loads_its_rules_leaves_none_behind() {
          [ \"$1\" = -f ] || exec nft \"$@\"\n\
          script=$(cat)\n\
          touch '{}'\n\
-         sleep 1\n\
+         sleep {seconds}\n\
          echo \"$script\" | nft -f -\n",
         begun.display()
     );
     fs::write(bin.join("nft"), script).unwrap();
     fs::set_permissions(bin.join("nft"), fs::Permissions::from_mode(0o755)).unwrap();
+    (format!("{}:{path}", bin.display()), begun)
+}
 
-    let mut agent = Channel::open_with_path(&node, &format!("{}:{path}", bin.display()));
+#[test]
+fn an_agent_killed_while_nft_loads_its_rules_leaves_none_behind() {
+    let node = Node::new(1);
+    let (path, begun) = with_a_slow_nft(&node, 1);
+    let mut agent = Channel::open_with_path(&node, &path);
     agent.hello(LONG_LEASE_MS, &[]);
-    agent.send(RequestBody::Install {
-        fault: "cut".into(),
-        order: NodeFault::DropFrom {
-            peers: vec!["10.99.0.77".parse().unwrap()],
-            clients: false,
-        },
-        noop: false,
-    });
+    agent.send(to_install("cut", drop_from_a_peer()));
     eventually("nft begins", || begun.exists());
     agent.signal(Signal::SIGKILL);
     eventually("the watchdog is done", || node.watchdogs().is_empty());
     // Did the watchdog not end nft, the rules would come only now.
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(ledger(&node).is_empty());
+    assert_eq!(node.tables(), [""; 0]);
+}
+
+#[test]
+fn an_agent_that_is_busy_for_longer_than_its_lease_hears_the_harness_all_the_same() {
+    let node = Node::new(1);
+    let (path, begun) = with_a_slow_nft(&node, 6);
+    let mut agent = Channel::open_with_path(&node, &path);
+    agent.hello(2000, &[]);
+    let cut = agent.send(to_install("cut", drop_from_a_peer()));
+    eventually("nft begins", || begun.exists());
+    // Each ping is answered before the fault is in place, and the lease goes on.
+    let mut pings = 0;
+    let installed = loop {
+        let ping = agent.send(RequestBody::Ping);
+        let (id, reply) = agent.next_reply();
+        if id == cut {
+            assert_eq!(agent.next_reply(), (ping, Ok(Reply::Done)));
+            break reply;
+        }
+        assert_eq!((id, reply), (ping, Ok(Reply::Done)));
+        pings += 1;
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert!(pings > 1, "no ping was answered while nft was loading");
+    let Ok(Reply::Fault(outcome)) = installed else {
+        panic!("{installed:?}");
+    };
+    assert_eq!(outcome.outcome, Outcome::Installed);
+    assert_eq!(ledger(&node).len(), 1);
+    assert_eq!(
+        agent.undo("cut").outcome,
+        Outcome::Skipped,
+        "no packet came"
+    );
+}
+
+#[test]
+fn what_was_asked_of_a_busy_agent_is_not_done_after_the_channels_end() {
+    let node = Node::new(1);
+    let (path, begun) = with_a_slow_nft(&node, 1);
+    let mut agent = Channel::open_with_path(&node, &path);
+    agent.hello(LONG_LEASE_MS, &[]);
+    let pid = start(&mut agent, &family(&node));
+    agent.send(to_install("cut", drop_from_a_peer()));
+    eventually("nft begins", || begun.exists());
+    agent.send(to_install("pause", pause()));
+    assert!(agent.close().success());
+    assert_eq!(node.process_state(pid), Some('S'));
     assert!(ledger(&node).is_empty());
     assert_eq!(node.tables(), [""; 0]);
 }
@@ -187,7 +255,7 @@ fn requests_keep_the_lease() {
     // Three leases long.
     for _ in 0..60 {
         assert_eq!(agent.ask(RequestBody::Ping), Ok(Reply::Done));
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(node.process_state(pid), Some('T'));
     assert_eq!(ledger(&node).len(), 2);

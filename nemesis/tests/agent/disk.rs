@@ -26,7 +26,7 @@ fn make_disk(agent: &mut Channel, path: &str) -> Result<Reply, String> {
 /// A service that writes `synced`, syncs it, writes `unsynced`, says so in its log and waits.
 fn writer(node: &Node) -> Service {
     let script = "if [ -e synced ]; then echo again; else \
-                  echo kept > synced; sync; echo lost > unsynced; echo ready; fi; \
+                  echo kept > synced; sync synced .; echo lost > unsynced; echo ready; fi; \
                   while :; do sleep 1; done";
     Service {
         name: "web".into(),

@@ -25,7 +25,7 @@ const PROBE: &str = ".shakedown-probe";
 /// Files in one directory.
 const IN_ONE: u64 = 10_000;
 
-/// More would take so long to make that the harness takes the agent for dead.
+/// More would take longer to make than the harness waits for an answer.
 const MOST: u64 = 100_000;
 
 /// What will undo it; an error if there is no such disk, or it is none to fill.
