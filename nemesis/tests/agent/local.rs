@@ -311,9 +311,7 @@ fn a_service_that_may_start_no_more_processes_cannot() {
     };
     agent.install("tasks", local(limit));
     fs::write(format!("{}/data/go", node.state()), "").unwrap();
-    eventually("it can't fork", || {
-        log(&node).contains("Resource temporarily unavailable")
-    });
+    again(&node, "Resource temporarily unavailable");
     assert_eq!(agent.undo("tasks").outcome, Outcome::Installed);
     again(&node, "tick");
     assert_nothing_left(&node);
