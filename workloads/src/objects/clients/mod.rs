@@ -1,5 +1,6 @@
 //! Clients of databases, by protocol.
 
+mod errors;
 pub mod etcd;
 pub mod exec;
 pub mod redis;

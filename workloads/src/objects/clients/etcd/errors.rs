@@ -1,16 +1,12 @@
 //! The errors that etcd answers with, and what they mean for the operation.
 
+use crate::objects::clients::errors::{self, OTHER, TIMED_OUT};
 use crate::objects::{Effect, KnownError};
 
 pub(super) const NO_CONNECTION: KnownError = KnownError::new(
     "no-connection",
     Effect::None,
     "there was no connection, so nothing was sent",
-);
-pub(super) const TIMED_OUT: KnownError = KnownError::new(
-    "timed-out",
-    Effect::Maybe,
-    "sent, and not answered in time: it may still be carried out",
 );
 pub(super) const BROKEN: KnownError = KnownError::new(
     "connection-broken",
@@ -36,11 +32,6 @@ pub(super) const NOT_READ: KnownError = KnownError::new(
     "not-read",
     Effect::None,
     "what there is could not be read, and nothing had been written",
-);
-const OTHER: KnownError = KnownError::new(
-    "server-error",
-    Effect::Maybe,
-    "an error that is none of the known ones: nothing is taken for certain",
 );
 
 /// Errors by how etcd's message begins.
@@ -115,16 +106,12 @@ pub(super) fn all() -> Vec<KnownError> {
         NOT_READ,
         OTHER,
     ];
-    let servers = BY_MESSAGE.iter().map(|(_, error)| error.clone());
-    own.into_iter().chain(servers).collect()
+    errors::all(&own, &BY_MESSAGE)
 }
 
 /// What an error in answer to a request means.
 pub(super) fn of(message: &str) -> KnownError {
-    let known = BY_MESSAGE
-        .iter()
-        .find(|(begin, _)| message.starts_with(begin));
-    known.map_or(OTHER, |(_, error)| error.clone())
+    errors::named(&BY_MESSAGE, |begin| message.starts_with(begin))
 }
 
 #[cfg(test)]

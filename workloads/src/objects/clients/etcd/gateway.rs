@@ -9,9 +9,10 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::errors::{BROKEN, NO_CONNECTION, TIMED_OUT, of};
+use super::errors::{BROKEN, NO_CONNECTION, of};
 use crate::http::{Front, Wire};
 use crate::objects::KnownError;
+use crate::objects::clients::errors::TIMED_OUT;
 
 /// A connection to one member, made when it is first needed.
 #[derive(Debug)]

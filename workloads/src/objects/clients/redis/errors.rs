@@ -2,6 +2,7 @@
 
 use redis::RedisError;
 
+use crate::objects::clients::errors::{self, OTHER, TIMED_OUT};
 use crate::objects::{Effect, KnownError};
 
 pub(super) const NO_CONNECTION: KnownError = KnownError::new(
@@ -13,11 +14,6 @@ pub(super) const NO_PRIMARY: KnownError = KnownError::new(
     "no-primary",
     Effect::None,
     "the Sentinel named no primary, so nothing was sent",
-);
-pub(super) const TIMED_OUT: KnownError = KnownError::new(
-    "timed-out",
-    Effect::Maybe,
-    "sent, and not answered in time: it may still be carried out",
 );
 pub(super) const BROKEN: KnownError = KnownError::new(
     "connection-broken",
@@ -33,11 +29,6 @@ pub(super) const NO_FUNDS: KnownError = KnownError::new(
     "insufficient-funds",
     Effect::None,
     "the script found too little on the account and wrote nothing",
-);
-const OTHER: KnownError = KnownError::new(
-    "server-error",
-    Effect::Maybe,
-    "an error that is none of the known ones: nothing is taken for certain",
 );
 
 /// Errors by the first word of Redis' message.
@@ -135,17 +126,13 @@ pub(super) fn all() -> Vec<KnownError> {
         NO_FUNDS,
         OTHER,
     ];
-    let servers = BY_CODE.iter().map(|(_, error)| error.clone());
-    own.into_iter().chain(servers).collect()
+    errors::all(&own, &BY_CODE)
 }
 
 /// What an error in answer to a command means.
 pub(super) fn of(error: &RedisError) -> KnownError {
     match error.code() {
-        Some(code) => {
-            let known = BY_CODE.iter().find(|(known, _)| *known == code);
-            known.map_or(OTHER, |(_, error)| error.clone())
-        }
+        Some(code) => errors::named(&BY_CODE, |known| known == code),
         None => BROKEN,
     }
 }

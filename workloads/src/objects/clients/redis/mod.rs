@@ -14,9 +14,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisResult, cmd};
 use tokio::time::{Instant, timeout_at};
 
+use crate::objects::clients::errors::TIMED_OUT;
 use crate::objects::{Answer, Client, Invocation, KnownError, Spec};
 use commands::carry_out;
-use errors::{NO_CONNECTION, NO_FUNDS, NO_PRIMARY, NOT_EQUAL, TIMED_OUT};
+use errors::{NO_CONNECTION, NO_FUNDS, NO_PRIMARY, NOT_EQUAL};
 
 /// How long the answer of a Sentinel is relied on.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
