@@ -14,6 +14,7 @@ use shakedown_reports::results::{
 
 use super::observed::Observed;
 use crate::scenario::{Loss, Scenario};
+use crate::system::System;
 use exercised::{exercised, same};
 use losses::{explained, judge_loss};
 use measured::measured;
@@ -43,7 +44,11 @@ fn check(name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -
 }
 
 /// Every check of a scenario, in a fixed order.
-pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckResult> {
+pub(crate) fn evaluate(
+    scenario: &Scenario,
+    system: &System,
+    record: &Record<'_>,
+) -> Vec<CheckResult> {
     let mut checks = Vec::new();
     exercised(&scenario.expect, record, &mut checks);
     measured(&scenario.expect, record.gauges, &mut checks);
@@ -103,8 +108,11 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
         judged(&scenario.expect, record, &mut checks);
         return checks;
     }
+    let unmended = unmended(scenario, system, record);
     for checkpoint in record.checkpoints {
-        checks.extend(of_checkpoint(scenario, checkpoint, finished));
+        let is_final = checkpoint.name == "final";
+        let unmended = if is_final { &unmended[..] } else { &[] };
+        checks.extend(of_checkpoint(scenario, checkpoint, finished, unmended));
     }
     if !record.checkpoints.iter().any(|c| c.name == "final") {
         checks.push(check(
@@ -116,11 +124,28 @@ pub(crate) fn evaluate(scenario: &Scenario, record: &Record<'_>) -> Vec<CheckRes
     checks
 }
 
-/// The checks of one final read. `finished` tells whether all items of the scenario ran to their end.
+/// Actions of the scenario that mend copies and were not done.
+fn unmended<'a>(scenario: &'a Scenario, system: &System, record: &Record<'_>) -> Vec<&'a str> {
+    let mends = |run: &str| system.action.get(run).is_some_and(|spec| spec.mends);
+    let done = |name: &str| {
+        let mut results = record.actions.iter();
+        results.any(|action| action.span.name == name && action.as_expected)
+    };
+    let items = scenario.action.iter();
+    items
+        .filter(|item| mends(item.run.get_ref()))
+        .map(|item| item.name.get_ref().as_str())
+        .filter(|name| !done(name))
+        .collect()
+}
+
+/// The checks of one final read. `finished` tells whether all items of the scenario ran to their end; `unmended` names
+/// what should have mended the copies before and did not.
 fn of_checkpoint(
     scenario: &Scenario,
     checkpoint: &CheckpointResult,
     finished: bool,
+    unmended: &[&str],
 ) -> Vec<CheckResult> {
     let item = scenario
         .checkpoint
@@ -129,7 +154,13 @@ fn of_checkpoint(
     let (loss, allow) = item.map_or((scenario.expect.loss(), &scenario.expect.allow), |item| {
         (item.loss, &item.allow)
     });
-    let mut checks = vec![judge_loss(&checkpoint.name, &checkpoint.loss, loss, allow)];
+    let mut checks = vec![judge_loss(
+        &checkpoint.name,
+        &checkpoint.loss,
+        loss,
+        allow,
+        unmended,
+    )];
     if loss == Loss::Some {
         checks.push(explained(checkpoint.explained.as_ref(), finished));
     }

@@ -113,8 +113,13 @@ fn judge(
         .iter()
         .map(|model| model.as_before(&before))
         .collect();
+    let system = systems
+        .iter()
+        .find(|system| system.name == *scenario.system.get_ref())
+        .expect("the scenario was parsed with its system among these");
     results.checks = evaluate::evaluate(
         &scenario,
+        system,
         &Record {
             faults: &results.faults,
             actions: &results.actions,
@@ -125,12 +130,7 @@ fn judge(
             observed: &observed,
         },
     );
-    if let Some(system) = systems
-        .iter()
-        .find(|s| s.name == *scenario.system.get_ref())
-    {
-        results.checks.extend(logs(system, &dir.join("nodes")));
-    }
+    results.checks.extend(logs(system, &dir.join("nodes")));
     let verdict = evaluate::verdict(&results.checks);
     results.verdict = match results.harness_error {
         Some(_) => verdict.max(Verdict::Unknown),

@@ -316,6 +316,7 @@ impl ScenarioRun<'_> {
         }
         let mut checks = evaluate::evaluate(
             self.scenario,
+            self.system,
             &Record {
                 faults: &conducted.faults,
                 actions: &conducted.actions,

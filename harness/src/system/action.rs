@@ -36,6 +36,10 @@ pub struct ActionSpec {
     pub upgrade: Option<Spanned<UpgradeSpec>>,
     /// Copies a file or directory from node to node.
     pub copy: Option<Spanned<CopySpec>>,
+    /// It brings to every copy what one of them has. Where a scenario wants it and it was not done, what the final read
+    /// misses may still be there.
+    #[serde(default)]
+    pub mends: bool,
     /// Time it has; on each node, if it goes from one to the other.
     pub within: HumanDuration,
 }

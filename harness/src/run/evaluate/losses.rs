@@ -11,6 +11,7 @@ pub(super) fn judge_loss(
     loss: &LossReport,
     expected: Loss,
     allow: &[KeyClass],
+    unmended: &[&str],
 ) -> CheckResult {
     let c = &loss.counts;
     let found: Vec<(KeyClass, &str, u64)> = [
@@ -25,14 +26,14 @@ pub(super) fn judge_loss(
     .into_iter()
     .filter(|(_, _, count)| *count > 0)
     .collect();
-    let expected_kind = |class: KeyClass| {
-        allow.contains(&class)
-            || (expected == Loss::Some
-                && matches!(
-                    class,
-                    KeyClass::Lost | KeyClass::Stale | KeyClass::Resurrected
-                ))
+    let mendable = |class: KeyClass| {
+        matches!(
+            class,
+            KeyClass::Lost | KeyClass::Stale | KeyClass::Resurrected
+        )
     };
+    let expected_kind =
+        |class: KeyClass| allow.contains(&class) || (expected == Loss::Some && mendable(class));
     let in_words = if found.is_empty() {
         format!("all {} keys are in a permitted state", loss.keys)
     } else {
@@ -86,8 +87,18 @@ pub(super) fn judge_loss(
             .collect();
         detail = format!("{detail}; incomplete reads: {}", reasons.join("; "));
     }
-    if found.iter().any(|(class, _, _)| !expected_kind(*class)) {
-        verdict = Verdict::Invalid;
+    for (class, _, _) in &found {
+        if expected_kind(*class) {
+            continue;
+        }
+        verdict = verdict.max(match mendable(*class) && !unmended.is_empty() {
+            true => Verdict::Unknown,
+            false => Verdict::Invalid,
+        });
+    }
+    if !unmended.is_empty() && !found.is_empty() {
+        let not_done = unmended.join("`, `");
+        detail = format!("{detail}; `{not_done}`, which mends copies, was not done before");
     }
     check(name, verdict, detail)
 }

@@ -66,7 +66,11 @@ fn judge(scenario: &Scenario, run: Run) -> Verdict {
         timeline: &[],
         observed: &run.observed,
     };
-    verdict(&evaluate(scenario, &record))
+    let systems = System::embedded().unwrap();
+    let system = systems
+        .iter()
+        .find(|s| s.name == *scenario.system.get_ref());
+    verdict(&evaluate(scenario, system.unwrap(), &record))
 }
 
 const SAFE: &str = "cutover_chaos_with_anti_entropy";
@@ -277,4 +281,42 @@ fn what_the_records_call_lost_may_be_alive_if_the_run_was_cut_short() {
     };
     assert_eq!(with(&["cutover"]), Verdict::Unknown);
     assert_eq!(with(&[]), Verdict::Invalid);
+}
+
+#[test]
+fn what_a_repair_would_have_brought_back_is_not_lost_for_sure_before_it() {
+    let scenario = scenario("cutover_chaos_skip_delta_with_ae");
+    let mend = scenario.action.iter();
+    let mend = mend
+        .filter(|action| action.run.get_ref() == "anti_entropy_pass")
+        .map(|action| ActionResult {
+            span: Span {
+                name: action.name.get_ref().clone(),
+                start_ns: 1,
+                end_ns: 2,
+            },
+            command: String::new(),
+            exit_status: 0,
+            output: String::new(),
+            as_expected: true,
+        });
+    let done: Vec<ActionResult> = mend.collect();
+    let with = |actions: &[ActionResult], harm: fn(&mut ClassCounts)| {
+        let mut run = good_run(&scenario);
+        run.actions = actions.to_vec();
+        harm(&mut run.checkpoints[0].loss.counts);
+        judge(&scenario, run)
+    };
+    let mut failed = done.clone();
+    failed[0].as_expected = false;
+    for harm in [
+        (|counts| counts.lost = 1) as fn(&mut ClassCounts),
+        |counts| counts.stale = 1,
+        |counts| counts.resurrected = 1,
+    ] {
+        assert_eq!(with(&done, harm), Verdict::Invalid);
+        assert_eq!(with(&[], harm), Verdict::Unknown);
+        assert_eq!(with(&failed, harm), Verdict::Unknown);
+    }
+    assert_eq!(with(&[], |counts| counts.corrupted = 1), Verdict::Invalid);
 }
