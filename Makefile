@@ -38,9 +38,9 @@ test: setup planted
 	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: the tests start local clusters (try: sudo -E make test)"; exit 1; }
 	cargo build --locked --workspace --bins
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked --workspace; \
+		cargo nextest run --locked --workspace --no-fail-fast; \
 	else \
-		cargo test --locked --workspace; fi
+		cargo test --locked --workspace --no-fail-fast; fi
 
 bench: build
 	cargo bench --locked -p shakedown-checker --bench loss

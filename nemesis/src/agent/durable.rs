@@ -54,6 +54,16 @@ pub(crate) fn remove(path: &Path) -> Result<(), AgentError> {
     }
 }
 
+/// Removes a directory with all that is in it if it is there; gone from disk when this returns, so that a power loss
+/// doesn't bring it back.
+pub(crate) fn remove_all(directory: &Path) -> Result<(), AgentError> {
+    match fs::remove_dir_all(directory) {
+        Ok(()) => sync_parent(directory),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(AgentError::file("remove", directory)(error)),
+    }
+}
+
 fn sync_parent(path: &Path) -> Result<(), AgentError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     File::open(parent)

@@ -1,7 +1,5 @@
 //! Ending faults: the last look at their effect, then what undoes them, then proof that it did.
 
-use std::fs;
-use std::io;
 use std::thread;
 use std::time::Duration;
 
@@ -284,12 +282,7 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
             evidence(format!("layer over {} after undo", over.display()), seen)
         }
         UndoStep::RemoveFiles { directory } => {
-            match fs::remove_dir_all(directory) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(AgentError::file("remove", directory)(error));
-                }
-                _ => {}
-            }
+            durable::remove_all(directory)?;
             evidence(format!("{} after undo", directory.display()), "removed")
         }
         UndoStep::StartService { service } => {

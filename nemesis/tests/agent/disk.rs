@@ -4,6 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use shakedown_nemesis::fault::NodeFault;
+use shakedown_nemesis::fault::local::LocalFault;
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{Notice, Reply, RequestBody, Service, ServiceState};
 
@@ -269,6 +270,30 @@ fn a_power_loss_takes_every_service_on_the_disk_and_brings_each_back() {
     eventually("both services are there again", || {
         log(&node) == "ready\nagain\n" && ups() == "up\nup\n"
     });
+    stop_all(&mut agent);
+    assert_gone(&node);
+}
+
+#[test]
+fn a_power_loss_does_not_bring_back_what_an_earlier_fault_had_taken() {
+    let node = Node::new(1);
+    let mut agent = written(&node);
+    let inodes = || NodeFault::Local {
+        act: LocalFault::InodesFull { dir: dir(&node) },
+    };
+    let space = || NodeFault::DiskFull {
+        dir: dir(&node),
+        leave_bytes: 0,
+    };
+    for (name, fault) in [("inodes", inodes()), ("space", space())] {
+        assert_eq!(agent.install(name, fault).outcome, Outcome::Installed);
+        // On disk, so that only what undoes it could be forgotten.
+        assert!(printed(&node, &["sync", "-f", &dir(&node)]).is_some());
+        agent.undo(name);
+        agent.install("cut", power_loss(&node));
+        assert_eq!(agent.undo("cut").outcome, Outcome::Installed);
+        assert!(can_write(&node), "after {name}");
+    }
     stop_all(&mut agent);
     assert_gone(&node);
 }
