@@ -34,7 +34,8 @@ impl Scene {
     ) -> Result<ActiveOperation, FleetError> {
         let spec = self.system.primary.as_ref();
         let item = with_primary(&self.fleet, &self.deployment, spec, item).await?;
-        let operation = item.operation.expect("this fault is an operation");
+        let operation = item.parameters.operation();
+        let operation = operation.expect("this fault is an operation").clone();
         let mut active = ActiveOperation {
             name: item.name.get_ref().clone(),
             start_ns: self.clock.now_ns(),

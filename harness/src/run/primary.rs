@@ -23,7 +23,7 @@ pub(crate) async fn with_primary(
     item: &FaultItem,
 ) -> Result<FaultItem, FleetError> {
     let mut item = item.clone();
-    if !item.names_primary() {
+    if !item.parameters.names_primary() {
         return Ok(item);
     }
     let spec = spec.expect("validation saw to it that the system tells its primary");
@@ -44,7 +44,8 @@ pub(crate) async fn with_primary(
             None => tokio::time::sleep(ASK_AGAIN).await,
         }
     };
-    for target in item.targets_mut().flat_map(|names| &mut names.0) {
+    let targets = item.parameters.targets_mut();
+    for target in targets.into_iter().flat_map(|names| &mut names.0) {
         if target == PRIMARY {
             target.clone_from(&place);
         }

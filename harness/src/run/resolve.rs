@@ -43,10 +43,7 @@ pub(crate) fn resolve(
         }
         names
     };
-    match item
-        .parameters()
-        .expect("validation saw to it that one kind is given")
-    {
+    match &item.parameters {
         FaultParameters::Partition(p) => Fault::Partition {
             from: targets(&p.from),
             to: targets(&p.to),
@@ -71,9 +68,9 @@ pub(crate) fn resolve(
                 },
             }
         }
-        FaultParameters::Local(_, l) => Fault::Local {
-            nodes: targets(l.nodes()),
-            act: l
+        FaultParameters::Local(l) => Fault::Local {
+            nodes: targets(l.common().nodes()),
+            act: (l.common())
                 .act(seed, disk)
                 .expect("validation saw to it that it makes sense"),
         },

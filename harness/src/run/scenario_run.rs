@@ -31,7 +31,7 @@ use super::recovery::{recover, write_pause};
 use super::scene::{Scene, SceneParts};
 use crate::control::{LinkOptions, Program, SshRemote};
 use crate::plan::Plan;
-use crate::scenario::{FaultItem, FaultParameters, Scenario};
+use crate::scenario::Scenario;
 use crate::system::System;
 
 /// How soon a fault on packets must have let an answer through, or the agent undoes it.
@@ -83,12 +83,8 @@ impl ScenarioRun<'_> {
         options.probation = PROBATION.min(self.lease);
         options.seed = self.plan.seed;
         options.allow_host_clock = self.allow_host_clock && self.scenario.sets_host_clocks();
-        let network_faults = self
-            .scenario
-            .fault
-            .iter()
-            .filter_map(FaultItem::parameters)
-            .any(FaultParameters::filters_packets);
+        let mut faults = self.scenario.fault.iter();
+        let network_faults = faults.any(|fault| fault.parameters.filters_packets());
         let opened = Fleet::open(
             self.remotes,
             self.addresses,

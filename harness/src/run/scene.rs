@@ -16,7 +16,7 @@ use super::faults::{Nemesis, PreparedFault};
 use super::fleet::{Fleet, FleetError};
 use super::primary::with_primary;
 use super::resolve::resolve;
-use crate::scenario::Scenario;
+use crate::scenario::{FaultParameters, Scenario};
 use crate::system::System;
 
 /// A scenario on its nodes.
@@ -115,15 +115,14 @@ impl Scene {
         let nodes = &self.deployment.context().nodes;
         let left_down: Vec<(Option<Vec<String>>, String)> = (self.scenario.fault.iter())
             .filter_map(|item| {
-                item.kill
-                    .as_ref()
-                    .filter(|kill| !kill.restart)
-                    .map(|_| item)
-            })
-            .filter_map(|item| {
+                let FaultParameters::Kill(kill) = &item.parameters else {
+                    return None;
+                };
+                if kill.restart {
+                    return None;
+                }
                 // Which node was the primary is not known any more: any may have been.
-                if item.names_primary() {
-                    let kill = item.kill.as_ref()?;
+                if item.parameters.names_primary() {
                     return Some((None, kill.service.get_ref().clone()));
                 }
                 match resolve(item, nodes, self.deployment.root(), self.seed) {

@@ -8,12 +8,7 @@ mod expect;
 mod fault;
 mod limits;
 mod load;
-mod local_fault;
-mod operation;
 mod parse;
-mod ports;
-mod shape;
-mod split;
 mod storm;
 mod trigger;
 mod validate;
@@ -29,25 +24,19 @@ use toml::Spanned;
 
 pub use catalogue::Catalogue;
 pub use expect::{Expect, Expectation, Loss};
-pub(crate) use fault::PRIMARY;
 pub use fault::{
-    ClockFault, DelayFault, DiskFullFault, FaultItem, FaultParameters, InStorm, KillFault,
-    PartitionFault, PauseFault, PowerLossFault, ResetFault,
+    BlockFault, ClockFault, CorruptFault, CpuFault, CrashLoopFault, DelayFault, DiskFullFault,
+    DnsFault, FaultItem, FaultParameters, HostClockFault, InStorm, InodesFullFault, IoFault,
+    KillFault, LimitFault, Local, LocalParameters, MemoryFault, OperationFault, PartitionFault,
+    PauseBy, PauseFault, PowerLossFault, ResetFault, ShapeFault, SplitFault, SplitShape,
+    StormFault, StreamFault,
 };
+pub(crate) use fault::{PRIMARY, millis};
 pub use limits::{Limits, LimitsWish};
 pub use load::{LoadItem, Weights};
-pub use local_fault::{
-    CorruptFault, CpuFault, CrashLoopFault, HostClockFault, InodesFullFault, IoFault, LimitFault,
-    LocalParameters, MemoryFault, PauseBy,
-};
-pub use operation::OperationFault;
 pub use parse::ScenarioError;
 pub(crate) use parse::toml_at;
-pub use ports::{BlockFault, DnsFault, StreamFault};
-pub use shape::ShapeFault;
-pub(crate) use shape::millis;
-pub use split::{SplitFault, SplitShape};
-pub use storm::{PlannedFault, StormFault, StormItem};
+pub use storm::{PlannedFault, StormItem};
 pub use trigger::{Mark, Names, Trigger};
 pub(crate) use validate::{Problem, Target, list, split_target};
 
@@ -202,9 +191,8 @@ impl Scenario {
 
     /// Whether it sets clocks of nodes themselves.
     pub fn sets_host_clocks(&self) -> bool {
-        let storms = self.storm.iter().flat_map(|storm| &storm.fault);
-        self.fault.iter().any(|fault| fault.host_clock.is_some())
-            || storms.into_iter().any(|fault| fault.host_clock.is_some())
+        self.all_faults()
+            .any(|fault| matches!(fault, FaultParameters::Local(LocalParameters::HostClock(_))))
     }
 
     /// Nodes it needs.

@@ -9,15 +9,7 @@ use serde::{Deserialize, Serialize};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::local_fault::{
-    CorruptFault, CpuFault, CrashLoopFault, HostClockFault, InodesFullFault, IoFault, LimitFault,
-    MemoryFault,
-};
-use super::{
-    BlockFault, ClockFault, DelayFault, DiskFullFault, DnsFault, FaultItem, KillFault,
-    OperationFault, PartitionFault, PauseFault, PowerLossFault, ResetFault, Scenario, ShapeFault,
-    SplitFault, StreamFault, Trigger,
-};
+use super::{Scenario, StormFault, Trigger};
 
 /// How a target names one node of a role, drawn anew for each fault.
 pub(super) const ANY: &str = "[?]";
@@ -62,69 +54,12 @@ fn one_at_a_time() -> Spanned<usize> {
     Spanned::new(0..0, 1)
 }
 
-fn once() -> Spanned<u32> {
-    Spanned::new(0..0, 1)
-}
-
 fn five_seconds() -> Spanned<HumanDuration> {
     Spanned::new(0..0, HumanDuration::from_secs(5))
 }
 
 fn two_seconds() -> HumanDuration {
     HumanDuration::from_secs(2)
-}
-
-/// A fault that may strike in a storm.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StormFault {
-    /// How often, against the others of the storm.
-    #[serde(default = "once")]
-    pub weight: Spanned<u32>,
-    /// As of a fault.
-    pub partition: Option<PartitionFault>,
-    /// As of a fault.
-    pub split: Option<SplitFault>,
-    /// As of a fault.
-    pub kill: Option<KillFault>,
-    /// As of a fault.
-    pub pause: Option<PauseFault>,
-    /// As of a fault.
-    pub reset: Option<ResetFault>,
-    /// As of a fault.
-    pub delay: Option<DelayFault>,
-    /// As of a fault.
-    pub shape: Option<ShapeFault>,
-    /// As of a fault.
-    pub block: Option<BlockFault>,
-    /// As of a fault.
-    pub stream: Option<StreamFault>,
-    /// As of a fault.
-    pub dns: Option<DnsFault>,
-    /// As of a fault.
-    pub clock: Option<ClockFault>,
-    /// As of a fault.
-    pub power_loss: Option<PowerLossFault>,
-    /// As of a fault.
-    pub disk_full: Option<DiskFullFault>,
-    /// As of a fault.
-    pub crash_loop: Option<CrashLoopFault>,
-    /// As of a fault.
-    pub cpu: Option<CpuFault>,
-    /// As of a fault.
-    pub memory: Option<MemoryFault>,
-    /// As of a fault.
-    pub limit: Option<LimitFault>,
-    /// As of a fault.
-    pub inodes_full: Option<InodesFullFault>,
-    /// As of a fault.
-    pub io: Option<IoFault>,
-    /// As of a fault.
-    pub corrupt: Option<CorruptFault>,
-    /// As of a fault.
-    pub host_clock: Option<HostClockFault>,
-    /// As of a fault.
-    pub operation: Option<OperationFault>,
 }
 
 /// A fault of a storm as it was drawn; for plans.
@@ -141,41 +76,6 @@ pub struct PlannedFault {
     /// How long it lasts.
     #[serde(rename = "for")]
     pub length: HumanDuration,
-}
-
-impl StormFault {
-    /// As an item of a scenario.
-    pub(super) fn item(&self, name: Spanned<String>, when: Spanned<Trigger>) -> FaultItem {
-        FaultItem {
-            name,
-            when,
-            until: None,
-            duration: None,
-            partition: self.partition.clone(),
-            split: self.split.clone(),
-            kill: self.kill.clone(),
-            pause: self.pause.clone(),
-            reset: self.reset.clone(),
-            delay: self.delay.clone(),
-            shape: self.shape.clone(),
-            block: self.block.clone(),
-            stream: self.stream.clone(),
-            dns: self.dns.clone(),
-            clock: self.clock.clone(),
-            power_loss: self.power_loss.clone(),
-            disk_full: self.disk_full.clone(),
-            crash_loop: self.crash_loop.clone(),
-            cpu: self.cpu.clone(),
-            memory: self.memory.clone(),
-            limit: self.limit.clone(),
-            inodes_full: self.inodes_full.clone(),
-            io: self.io.clone(),
-            corrupt: self.corrupt.clone(),
-            host_clock: self.host_clock.clone(),
-            operation: self.operation.clone(),
-            in_storm: None,
-        }
-    }
 }
 
 impl StormItem {

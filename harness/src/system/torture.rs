@@ -296,7 +296,7 @@ mod tests {
         let storm = &scenario.storm[0];
         assert_eq!(storm.fault.len(), 2);
         assert_eq!(*storm.fault[0].weight.get_ref(), 3);
-        assert!(storm.fault[0].pause.is_some());
+        assert_eq!(storm.fault[0].parameters.kind(), "pause");
         assert_eq!(*storm.at_once.get_ref(), 2);
         let soaking = scenario.load.iter().find(|load| load.soak).unwrap();
         assert_eq!(soaking.duration, Some(HumanDuration::from_secs(60)));

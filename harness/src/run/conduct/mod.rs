@@ -167,8 +167,8 @@ impl Conductor {
     async fn prepare_faults(&mut self) {
         let scene = self.scene.clone();
         for (i, item) in scene.scenario.fault.iter().enumerate() {
-            let on_nodes = item.operation.is_none();
-            if item.in_storm.is_some() || item.names_primary() || !on_nodes {
+            let on_nodes = item.parameters.operation().is_none();
+            if item.in_storm.is_some() || item.parameters.names_primary() || !on_nodes {
                 continue;
             }
             match scene.prepare_fault(i).await {

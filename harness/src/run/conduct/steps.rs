@@ -18,7 +18,7 @@ impl Scene {
         prepared: Option<PreparedFault>,
     ) -> Result<InForce, FleetError> {
         let item = &self.scenario.fault[fault];
-        if item.operation.is_some() {
+        if item.parameters.operation().is_some() {
             return Ok(InForce::Operation(self.begin_operation(item).await?));
         }
         let prepared = match prepared {

@@ -11,8 +11,8 @@ use toml::Spanned;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::sky::{Active, Sky};
-use super::{ANY, PlannedFault, StormFault, StormItem};
-use crate::scenario::{FaultItem, InStorm, Names, Scenario};
+use super::{ANY, PlannedFault, StormItem};
+use crate::scenario::{FaultItem, FaultParameters, InStorm, Names, Scenario, StormFault};
 
 /// Set in the number of every storm's ChaCha stream, so that none is another actor's.
 const STORM_STREAM: u64 = 1 << 63;
@@ -39,29 +39,32 @@ impl Scenario {
                 break;
             }
             let over = sky.clear(at.saturating_sub(storm.pause().0));
-            let Some((mut item, kind, nodes)) = self.draw_fitting(storm, number, &sky, &mut rng)
+            let Some((parameters, kind, nodes)) = self.draw_fitting(storm, number, &sky, &mut rng)
             else {
                 sky.owed.extend(over);
                 continue;
             };
             let name = format!("{}-{:03}", storm.name.get_ref(), number + 1);
-            item.name = Spanned::new(storm.name.span(), name.clone());
-            let own = (item.when.get_ref().delay).map_or(Duration::ZERO, |delay| delay.0);
-            item.when.get_mut().delay = Some(HumanDuration(own + at));
-            item.duration = Some(storm.hold);
+            let mut when = storm.when.clone();
+            let own = (when.get_ref().delay).map_or(Duration::ZERO, |delay| delay.0);
+            when.get_mut().delay = Some(HumanDuration(own + at));
             let mut ended = std::mem::take(&mut sky.owed);
             ended.extend(over);
-            item.in_storm = Some(InStorm {
-                begun: sky.last.replace(name.clone()),
-                ended,
-            });
-            let parameters = item
-                .parameters()
-                .expect("validation saw to it that one kind is given");
+            let item = FaultItem {
+                name: Spanned::new(storm.name.span(), name.clone()),
+                when,
+                until: None,
+                duration: Some(storm.hold),
+                parameters,
+                in_storm: Some(InStorm {
+                    begun: sky.last.replace(name.clone()),
+                    ended,
+                }),
+            };
             planned.push(PlannedFault {
                 name: name.clone(),
                 kind: kind.to_owned(),
-                targets: (parameters.targets().iter())
+                targets: (item.parameters.targets().iter())
                     .flat_map(|names| names.get_ref().0.clone())
                     .collect(),
                 at: HumanDuration(at),
@@ -84,7 +87,7 @@ impl Scenario {
         number: u64,
         sky: &Sky,
         rng: &mut ChaCha8Rng,
-    ) -> Option<(FaultItem, &'static str, BTreeSet<String>)> {
+    ) -> Option<(FaultParameters, &'static str, BTreeSet<String>)> {
         if sky.active.len() >= *storm.at_once.get_ref() {
             return None;
         }
@@ -94,14 +97,11 @@ impl Scenario {
             } else {
                 storm.by_weight(rng)
             };
-            let mut item = fault.item(storm.name.clone(), storm.when.clone());
-            let side = struck(&item);
-            for targets in item.targets_mut() {
+            let mut parameters = fault.parameters.clone();
+            let side = struck(&parameters);
+            for targets in parameters.targets_mut() {
                 self.draw(targets, rng);
             }
-            let parameters = item
-                .parameters()
-                .expect("validation saw to it that one kind is given");
             // An operation need not name any.
             let nodes = match parameters.targets().get(side) {
                 Some(targets) => self.nodes_named(&targets.get_ref().0),
@@ -109,7 +109,7 @@ impl Scenario {
             };
             let kind = parameters.kind();
             if sky.fits(storm, kind, &nodes) {
-                return Some((item, kind, nodes));
+                return Some((parameters, kind, nodes));
             }
         }
         None
@@ -157,10 +157,7 @@ impl StormItem {
 
 /// Which of a fault's sides is the one it strikes: the one with a node drawn at random, else the first with
 /// nodes at all.
-fn struck(item: &FaultItem) -> usize {
-    let parameters = item
-        .parameters()
-        .expect("validation saw to it that one kind is given");
+fn struck(parameters: &FaultParameters) -> usize {
     let sides = parameters.targets();
     let drawn = |side: &&Spanned<Names>| side.get_ref().0.iter().any(|t| t.ends_with(ANY));
     let nodes = |side: &&Spanned<Names>| side.get_ref().0.iter().any(|t| t != CLIENTS);

@@ -1,8 +1,12 @@
 //! What a scenario's parts must agree on, beyond their form.
 
 mod actions;
+mod fault_numbers;
+mod fault_targets;
 mod faults;
 mod overlap;
+mod split;
+mod storms;
 mod triggers;
 mod waits;
 mod workload;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Mark, Names, Scenario};
+use crate::scenario::{FaultParameters, Mark, Names, Scenario};
 use crate::system::System;
 
 /// Parameters of `operation`.
@@ -28,12 +28,9 @@ pub struct OperationFault {
 impl Scenario {
     /// The actions of the system file that it runs, by name.
     fn actions_used(&self) -> impl Iterator<Item = &str> {
-        let faults = self.fault.iter().filter_map(|f| f.operation.as_ref());
-        let storms = (self.storm.iter())
-            .flat_map(|storm| &storm.fault)
-            .filter_map(|f| f.operation.as_ref());
-        let operations = faults
-            .chain(storms)
+        let operations = self
+            .all_faults()
+            .filter_map(FaultParameters::operation)
             .flat_map(|operation| std::iter::once(&operation.run).chain(&operation.undo));
         (self.action.iter().map(|action| &action.run))
             .chain(operations)

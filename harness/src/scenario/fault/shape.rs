@@ -5,7 +5,7 @@ use shakedown_nemesis::effects::{Distribution, Effects};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::Names;
+use crate::scenario::Names;
 
 /// Parameters of `shape`.
 #[derive(Debug, Clone, Deserialize)]

@@ -5,8 +5,8 @@ use shakedown_nemesis::ports::{BlockMode, DnsMode, Side, StreamMode};
 use shakedown_workloads::duration::HumanDuration;
 use toml::Spanned;
 
-use super::Names;
 use super::shape::millis;
+use crate::scenario::Names;
 
 /// Parameters of `block`.
 #[derive(Debug, Clone, Deserialize)]

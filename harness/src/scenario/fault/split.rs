@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Names;
+use crate::scenario::Names;
 
 /// Parameters of `split`.
 #[derive(Debug, Clone, Deserialize)]
