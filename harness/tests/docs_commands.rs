@@ -194,6 +194,7 @@ fn every_flag_that_the_docs_mention_exists() {
         "--features",
         "--bench",
         "--release",
+        "--nocapture",
         "--test",
         "--files",
         "--lib",
