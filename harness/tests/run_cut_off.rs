@@ -6,7 +6,7 @@ mod local_nodes;
 mod run;
 
 use local_nodes::cluster;
-use run::{fault_tables, in_words, on_node, run, scenario, scenario_file, scratch};
+use run::{fault_tables, in_words, on_node, run, runs, scenario, scenario_file, scratch};
 use shakedown_reports::results::{FaultResult, Verdict};
 
 fn cut(fault: &str) -> String {
@@ -41,7 +41,7 @@ fn a_one_way_partition_cuts_both_versions_of_ip_in_its_direction_alone() {
     let files = scratch();
     let text = cut(r#"{ from = "router", to = "store[0]", one_way = true }"#);
     let file = scenario_file(&files, "cut.toml", &text);
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let ended = run(&["run", &file, "--out", &out]);
     let results = ended.results();
     let found = scenario(&results, "cut");
@@ -80,7 +80,7 @@ fn a_fault_that_cuts_off_the_harness_is_undone_by_the_agent_and_the_run_is_unkno
     let text = cut(r#"{ from = ["clients", "router"], to = "store[0]" }"#);
     let text = text.replace("for = \"1s\"", "for = \"6s\"");
     let file = scenario_file(&files, "cut.toml", &text);
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let lease = "20000";
     let ended = run(&[
         "run",

@@ -6,13 +6,13 @@
 
 mod run;
 
-use run::{run, scratch};
+use run::{run, runs, scratch};
 use shakedown_reports::results::Verdict;
 
 #[test]
 fn etcd_stays_linearizable_while_its_leader_is_cut_off_killed_and_paused() {
     let files = scratch();
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let ended = run(&["run", "etcd_register", "--seed", "1", "--out", &out]);
     ended.expect(0);
     let scenario = &ended.results().scenarios[0];
@@ -23,7 +23,7 @@ fn etcd_stays_linearizable_while_its_leader_is_cut_off_killed_and_paused() {
 #[test]
 fn redis_with_sentinel_loses_acknowledged_writes_when_its_primary_is_cut_off() {
     let files = scratch();
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let ended = run(&["run", "redis_lost_writes", "--seed", "1", "--out", &out]);
     ended.expect(0);
     let scenario = &ended.results().scenarios[0];

@@ -4,7 +4,7 @@
 
 mod run;
 
-use run::{run, scenario, scenario_file, scratch};
+use run::{refused, run, runs, scenario, scenario_file, scratch};
 
 const SCENARIO: &str = r#"
 name = "host_clock"
@@ -26,12 +26,9 @@ host_clock = { nodes = "store", offset = "-1h" }
 fn without_the_flag_a_run_that_would_set_clocks_is_not_begun() {
     let files = scratch();
     let file = scenario_file(&files, "host_clock.toml", SCENARIO);
-    let ended = run(&["run", &file, "--local", "2"]);
-    ended.expect(64);
-    assert!(
-        ended.stderr.contains("pass --allow-host-clock"),
-        "{}",
-        ended.said()
+    refused(
+        &["run", &file, "--local", "2"],
+        &["pass --allow-host-clock"],
     );
 }
 
@@ -39,7 +36,7 @@ fn without_the_flag_a_run_that_would_set_clocks_is_not_begun() {
 fn with_the_flag_a_node_that_has_this_machines_kernel_is_refused() {
     let files = scratch();
     let file = scenario_file(&files, "host_clock.toml", SCENARIO);
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let ended = run(&["run", &file, "--allow-host-clock", "--out", &out]);
     let results = ended.results();
     let error = scenario(&results, "host_clock")

@@ -3,7 +3,7 @@
 
 mod run;
 
-use run::{fault_tables, on_node, run, scenario_file, scratch};
+use run::{fault_tables, on_node, run, runs, scenario_file, scratch};
 use shakedown::cluster;
 
 const PLAIN: &str = include_str!("run/plain.toml");
@@ -22,7 +22,7 @@ impl Drop for Left {
 fn services_and_cluster_stay_and_the_output_says_how_to_look_around_and_how_to_end_it() {
     let files = scratch();
     let scenario = scenario_file(&files, "plain.toml", PLAIN);
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let ended = run(&["run", &scenario, "--out", &out, "--leave-running"]);
     ended.expect(0);
     let name = ended

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use run::{Ended, Running, in_words, run, scenario_file, scratch};
+use run::{Ended, Running, in_words, run, runs, scenario_file, scratch};
 use shakedown_reports::results::Verdict;
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ fn prepared(text: &str) -> (TempDir, Vec<String>) {
     let dir = scratch();
     let system = scenario_file(&dir, "ledger.toml", LEDGER);
     let file = scenario_file(&dir, "elements.toml", text);
-    let out = dir.path().join("runs").display().to_string();
+    let out = runs(&dir);
     let words = [
         "run",
         &file,

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use run::{Ended, every_fault_counts, run, scenario, scenario_file, scratch, shakedown};
+use run::{Ended, every_fault_counts, run, runs, scenario, scenario_file, scratch, shakedown};
 use tempfile::TempDir;
 
 const SCENARIO: &str = include_str!("run/operations.toml");
@@ -50,7 +50,7 @@ fn an_upgrade_to_the_same_program_and_a_refused_operation_are_skipped() {
     let text = SCENARIO.replace("{ run = \"add_node\" }", "{ run = \"abort\" }");
     let file = scenario_file(&dir, "operations.toml", &text);
     let same = format!("miroir_next={}", miroir().display());
-    let out = dir.path().join("runs").display().to_string();
+    let out = runs(&dir);
     let ended = run(&["run", &file, "--binary", &same, "--out", &out]);
     ended.expect(2);
     let results = ended.results();

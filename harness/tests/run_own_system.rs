@@ -5,7 +5,7 @@ mod run;
 
 use std::fs;
 
-use run::{run, scenario_file, scratch};
+use run::{refused, run, runs, scenario_file, scratch};
 
 const PLAIN: &str = include_str!("run/plain.toml");
 const MIROIR: &str = include_str!("../systems/miroir.toml");
@@ -13,20 +13,15 @@ const MIROIR: &str = include_str!("../systems/miroir.toml");
 #[test]
 fn a_system_file_from_disk_runs_and_its_plan_runs_again_without_it() {
     let files = scratch();
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let system = MIROIR.replacen("name = \"miroir\"", "name = \"mirror\"", 1);
     let system = scenario_file(&files, "mirror.toml", &system);
     let text = PLAIN.replacen("system = \"miroir\"", "system = \"mirror\"", 1);
     let scenario = scenario_file(&files, "plain.toml", &text);
 
-    let without = run(&["run", &scenario, "--out", &out]);
-    without.expect(64);
-    assert!(
-        without
-            .stderr
-            .contains("no such system; expected one of `miroir`"),
-        "{}",
-        without.said()
+    refused(
+        &["run", &scenario, "--out", &out],
+        &["no such system; expected one of `miroir`"],
     );
 
     let ended = run(&[
@@ -63,13 +58,8 @@ fn a_system_file_from_disk_runs_and_its_plan_runs_again_without_it() {
 fn a_malformed_system_file_is_refused_with_its_place() {
     let files = scratch();
     let system = scenario_file(&files, "mine.toml", "name = \"mine\"\nservices = []\n");
-    let ended = run(&["run", "demo", "--system-file", &system, "--dry-run"]);
-    ended.expect(64);
-    assert!(
-        ended
-            .stderr
-            .contains(&format!("{system}:2:1: unknown field `services`")),
-        "{}",
-        ended.said()
+    refused(
+        &["run", "demo", "--system-file", &system, "--dry-run"],
+        &[&format!("{system}:2:1: unknown field `services`")],
     );
 }

@@ -3,7 +3,7 @@
 
 mod run;
 
-use run::{run, scenario_file, scratch};
+use run::{refused, run, runs, scenario_file, scratch};
 use shakedown_reports::results::Verdict;
 
 const SCENARIO: &str = r#"
@@ -36,7 +36,7 @@ writes_at_least = 100
 #[test]
 fn a_fault_on_the_primary_strikes_the_node_that_is_the_primary() {
     let files = scratch();
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let file = scenario_file(&files, "primary.toml", SCENARIO);
     let ended = run(&["run", &file, "--seed", "1", "--out", &out]);
     let results = ended.results();
@@ -68,11 +68,8 @@ fn a_system_that_does_not_tell_its_primary_has_none() {
     let system = format!("{start}[write_pause]{rest}");
     let system = scenario_file(&files, "miroir.toml", &system);
     let file = scenario_file(&files, "primary.toml", SCENARIO);
-    let ended = run(&["run", &file, "--system-file", &system, "--dry-run"]);
-    ended.expect(64);
-    assert!(
-        ended.stderr.contains("has no [primary]"),
-        "{}",
-        ended.said()
+    refused(
+        &["run", &file, "--system-file", &system, "--dry-run"],
+        &["has no [primary]"],
     );
 }

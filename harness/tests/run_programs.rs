@@ -5,7 +5,7 @@ mod local_nodes;
 mod run;
 
 use local_nodes::{cluster, remote};
-use run::{run, scenario_file, scratch};
+use run::{run, runs, scenario_file, scratch};
 use shakedown::control::Remote;
 
 const SYSTEM: &str = r#"
@@ -76,7 +76,7 @@ fn missing_programs_are_named_for_each_node_and_installed_only_if_that_is_allowe
     let files = scratch();
     let system = scenario_file(&files, "greeter.toml", SYSTEM);
     let scenario = scenario_file(&files, "greeting.toml", SCENARIO);
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let name = cluster.info().name.clone();
     let arguments = [
         "run",

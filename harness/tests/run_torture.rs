@@ -5,13 +5,13 @@ mod run;
 
 use std::fs;
 
-use run::{run, scratch};
+use run::{refused, run, runs, scratch};
 use shakedown_reports::results::Verdict;
 
 #[test]
 fn a_line_of_wishes_tortures_a_system_and_says_beforehand_how() {
     let files = scratch();
-    let out = files.path().join("runs").display().to_string();
+    let out = runs(&files);
     let kept = files.path().join("kept.toml").display().to_string();
     let wishes = [
         "torture",
@@ -69,8 +69,6 @@ fn wishes_that_cannot_be_are_refused_with_what_can() {
             "must be longer than `hold`",
         ),
     ] {
-        let ended = run(&[&["torture", "--dry-run"][..], wish].concat());
-        ended.expect(64);
-        assert!(ended.stderr.contains(expected), "{}", ended.said());
+        refused(&[&["torture", "--dry-run"][..], wish].concat(), &[expected]);
     }
 }

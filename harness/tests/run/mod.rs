@@ -57,6 +57,11 @@ pub(crate) fn scenario_file(dir: &TempDir, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
+/// Where runs go that are in such a directory.
+pub(crate) fn runs(dir: &TempDir) -> String {
+    dir.path().join("runs").display().to_string()
+}
+
 /// A `shakedown` process. Dropped while it still runs, as when its test panics, it is killed and the cluster it made is removed.
 pub(crate) struct Running {
     child: Child,
@@ -223,6 +228,16 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
     Running::start(arguments).ended()
 }
 
+/// Fails unless `shakedown` refuses these arguments and says all of that.
+pub(crate) fn refused(arguments: &[&str], expected: &[&str]) {
+    let ended = run(arguments);
+    ended.expect(64);
+    for text in expected {
+        let said = ended.stderr.contains(text);
+        assert!(said, "no {text:?} in {}", ended.said());
+    }
+}
+
 /// A scenario of a run.
 pub(crate) fn scenario<'a>(results: &'a SuiteResults, name: &str) -> &'a ScenarioResults {
     let found = results.scenarios.iter().find(|s| s.name == name);
@@ -260,7 +275,7 @@ pub(crate) fn in_words(scenario: &ScenarioResults) -> String {
 pub(crate) fn every_fault_counts(name: &str, text: &str, faults: usize, more: &[&str]) -> Ended {
     let dir = scratch();
     let file = scenario_file(&dir, &format!("{name}.toml"), text);
-    let out = dir.path().join("runs").display().to_string();
+    let out = runs(&dir);
     let mut arguments = vec!["run", &file, "--seed", "7", "--out", &out];
     arguments.extend(more);
     let ended = run(&arguments);
