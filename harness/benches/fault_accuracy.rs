@@ -9,13 +9,14 @@
 //!
 //! Exits non-zero if a mean delay is off by a tenth and 2 ms, a share by six standard deviations, or a rate by a tenth.
 
+mod linked_cluster;
+
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shakedown::cluster::{ClusterSpec, LocalCluster};
-use shakedown::control::{AgentLink, LinkOptions, SshRemote};
+use shakedown::control::AgentLink;
 use shakedown_nemesis::effects::{Distribution, Effects};
 use shakedown_nemesis::fault::NodeFault;
 use shakedown_nemesis::outcome::{NodeOutcome, Outcome};
@@ -42,24 +43,8 @@ struct Bench {
 }
 
 fn main() -> ExitCode {
-    let shakedown = std::path::Path::new(env!("CARGO_BIN_EXE_shakedown"));
-    let agent = shakedown.with_file_name("shakedown-agent");
-    assert!(
-        agent.is_file(),
-        "{} is missing: run `make build` first",
-        agent.display()
-    );
-    let mut spec = ClusterSpec::new("bench-fault-accuracy", 2);
-    spec.launcher = Some(shakedown.to_owned());
-    let cluster = LocalCluster::up(spec).expect("a local cluster");
-    let access = cluster.access();
-    let (notices, _inbox) = tokio::sync::mpsc::unbounded_channel();
-    let mut links = cluster.nodes().iter().map(|node| {
-        let remote = SshRemote::new(node, &access).expect("access");
-        AgentLink::open(&remote, &agent, &LinkOptions::new("bench"), notices.clone())
-            .expect("an agent")
-            .0
-    });
+    let (cluster, links, _inbox) = linked_cluster::start("bench-fault-accuracy", 2);
+    let mut links = links.into_iter();
     let (sender, receiver) = (
         links.next().expect("two nodes"),
         links.next().expect("two nodes"),

@@ -7,12 +7,13 @@
 //! answer itself comes later, when the agent has read the rules back as evidence; that time is printed, too.
 //! Exits non-zero if the 99th percentile of the latency is 20 ms or more.
 
+mod linked_cluster;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use shakedown::cluster::{ClusterSpec, LocalCluster};
-use shakedown::control::{AgentError, AgentLink, LinkOptions, SshRemote};
+use shakedown::control::{AgentError, AgentLink};
 use shakedown_nemesis::fault::Fault;
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::plan::{Topology, compile};
@@ -23,17 +24,7 @@ const ROUNDS: usize = 300;
 const LIMIT: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
-    let shakedown = std::path::Path::new(env!("CARGO_BIN_EXE_shakedown"));
-    let agent = shakedown.with_file_name("shakedown-agent");
-    assert!(
-        agent.is_file(),
-        "{} is missing: run `make build` first",
-        agent.display()
-    );
-    let mut spec = ClusterSpec::new("bench-fault-latency", NODES);
-    spec.launcher = Some(shakedown.to_owned());
-    let cluster = LocalCluster::up(spec).expect("a local cluster");
-    let access = cluster.access();
+    let (cluster, links, _inbox) = linked_cluster::start("bench-fault-latency", NODES);
     let topology: Topology = cluster
         .nodes()
         .iter()
@@ -42,18 +33,6 @@ fn main() -> ExitCode {
                 node.name.clone(),
                 vec![node.host.parse().expect("local nodes are named by address")],
             )
-        })
-        .collect();
-    let (notices, _inbox) = tokio::sync::mpsc::unbounded_channel();
-    let links: Vec<AgentLink> = cluster
-        .nodes()
-        .iter()
-        .map(|node| {
-            let remote = SshRemote::new(node, &access).expect("access");
-            let options = LinkOptions::new("bench");
-            AgentLink::open(&remote, &agent, &options, notices.clone())
-                .expect("an agent")
-                .0
         })
         .collect();
     let fault = Fault::Partition {

@@ -2,13 +2,12 @@
 //!
 //! Exits non-zero if an agent takes 1 % of a processor or more, or 32 MiB.
 
+mod linked_cluster;
+
 use std::fs;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
-
-use shakedown::cluster::{ClusterSpec, LocalCluster};
-use shakedown::control::{AgentLink, LinkOptions, SshRemote};
 
 const NODES: usize = 5;
 const WATCHED: Duration = Duration::from_secs(20);
@@ -16,29 +15,8 @@ const LIMIT_PERCENT: f64 = 1.0;
 const LIMIT_MIB: f64 = 32.0;
 
 fn main() -> ExitCode {
-    let shakedown = std::path::Path::new(env!("CARGO_BIN_EXE_shakedown"));
-    let agent = shakedown.with_file_name("shakedown-agent");
-    assert!(
-        agent.is_file(),
-        "{} is missing: run `make build` first",
-        agent.display()
-    );
-    let mut spec = ClusterSpec::new("bench-idle-agent", NODES);
-    spec.launcher = Some(shakedown.to_owned());
     let before = agents();
-    let cluster = LocalCluster::up(spec).expect("a local cluster");
-    let access = cluster.access();
-    let (notices, _inbox) = tokio::sync::mpsc::unbounded_channel();
-    let links: Vec<AgentLink> = cluster
-        .nodes()
-        .iter()
-        .map(|node| {
-            let remote = SshRemote::new(node, &access).expect("access");
-            AgentLink::open(&remote, &agent, &LinkOptions::new("bench"), notices.clone())
-                .expect("an agent")
-                .0
-        })
-        .collect();
+    let (cluster, links, _inbox) = linked_cluster::start("bench-idle-agent", NODES);
     // What starting takes is over.
     sleep(Duration::from_secs(2));
     let ours: Vec<u32> = agents()
