@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt;
 
 use super::Failure;
 use super::args::ClusterCommand;
+use super::choose::{catalogue, find_system};
 use super::exit::Exit;
-use super::run::{catalogue, find_system};
 use crate::cluster::packages::Layers;
 use crate::cluster::{self, ClusterSpec, LocalCluster};
 

@@ -4,8 +4,9 @@ use shakedown_workloads::duration::HumanDuration;
 
 use super::Failure;
 use super::args::TortureArgs;
+use super::choose::{Chosen, catalogue, find_system};
 use super::exit::Exit;
-use super::run::{Chosen, catalogue, find_system, run_chosen};
+use super::run::run_chosen;
 use crate::scenario::Scenario;
 use crate::system::Torture;
 

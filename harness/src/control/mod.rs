@@ -24,5 +24,6 @@ pub(crate) use agent_upload::{Program, place as place_agent};
 pub use error::{ControlError, ShownKey};
 pub use link_error::AgentError;
 pub use node_list::{NodeAddress, NodeListError, parse_nodes, parse_nodes_file};
+pub(crate) use remote::command_line;
 pub use remote::{Output, Remote, Status, quote};
 pub use ssh_remote::SshRemote;
