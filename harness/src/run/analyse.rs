@@ -16,10 +16,10 @@ use shakedown_reports::results::{
 };
 use shakedown_workloads::documents::parse_document_id;
 
-use super::command::{self, Predictions};
 use super::groups::{self, Deciding, GroupsError};
 use super::judge::judge;
 use super::operations;
+use super::predictor::{self, PredictError, Predictions};
 use super::scene::CheckpointTaken;
 use crate::scenario::{Limits, Scenario};
 use crate::system::{System, TemplateContext};
@@ -221,7 +221,7 @@ fn bad_keys(loss: &LossReport) -> BTreeSet<i64> {
         .collect()
 }
 
-fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> {
+fn predict(input: &Input) -> Option<Result<Predictions, PredictError>> {
     let spec = input.system.predict.as_ref()?;
     let mut services = input.system.services(&spec.service);
     let nodes = std::fs::read_dir(input.dir.join("nodes")).ok()?;
@@ -235,7 +235,7 @@ fn predict(input: &Input) -> Option<Result<Predictions, command::PredictError>> 
     if records.is_empty() || !kept {
         return None;
     }
-    Some(command::predict(
+    Some(predictor::predict(
         spec,
         &input.context,
         &input.local_bin,

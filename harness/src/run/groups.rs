@@ -1,9 +1,7 @@
 //! Losses by group of keys (shard). The system is asked which group a key is in: a lost one has no copy that tells.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
 
 use serde::Deserialize;
 use shakedown_checker::history::{EventKind, HistoryError, HistoryReader};
@@ -12,27 +10,17 @@ use shakedown_checker::rate::Rate;
 use shakedown_reports::results::GroupLoss;
 use shakedown_workloads::documents::{document_id, parse_document_id};
 
-use super::command::Predictions;
-use crate::system::{GroupsSpec, TemplateContext, TemplateError};
+use super::local_program::{ProgramError, output};
+use super::predictor::Predictions;
+use crate::system::{GroupsSpec, TemplateContext};
 
 /// Why losses are not known by group.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GroupsError {
     #[error(transparent)]
-    Template(#[from] TemplateError),
+    Program(#[from] ProgramError),
     #[error(transparent)]
     History(#[from] HistoryError),
-    #[error("cannot run {program}: {source}")]
-    Run {
-        program: String,
-        source: std::io::Error,
-    },
-    #[error("{program} ended with {status}: {stderr}")]
-    Failed {
-        program: String,
-        status: ExitStatus,
-        stderr: String,
-    },
     #[error("not a document with its group: {line}")]
     Line { line: String },
     #[error("it told no group of {missing} of {asked} documents")]
@@ -142,49 +130,9 @@ pub(crate) fn ask(
     local_bin: &BTreeMap<String, PathBuf>,
     keys: &[i64],
 ) -> Result<HashMap<i64, String>, GroupsError> {
-    let bin = local_bin.iter();
-    let context = TemplateContext {
-        bin: bin
-            .map(|(name, path)| (name.clone(), path.display().to_string()))
-            .collect(),
-        ..context.clone()
-    };
-    let argv = context.fill_argv(&spec.argv)?;
-    let program = argv.first().cloned().unwrap_or_default();
-    let failed = |source| GroupsError::Run {
-        program: program.clone(),
-        source,
-    };
-    let mut child = Command::new(&program)
-        .args(argv.iter().skip(1))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    let stdin = child.stdin.take().expect("its standard input is a pipe");
-    let output = std::thread::scope(|scope| {
-        // Apart from reading, or both sides could wait for each other. If the command stops reading, what it
-        // printed is short, and that is told.
-        scope.spawn(move || {
-            let mut ids = BufWriter::new(stdin);
-            for key in keys {
-                if writeln!(ids, "{}", document_id(*key)).is_err() {
-                    break;
-                }
-            }
-        });
-        child.wait_with_output()
-    })
-    .map_err(failed)?;
-    if !output.status.success() {
-        return Err(GroupsError::Failed {
-            program,
-            status: output.status,
-            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        });
-    }
-    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let ids = keys.iter().map(|key| document_id(*key));
+    let printed = output(&spec.argv, context, local_bin, ids)?;
+    let lines = printed.split(|byte| *byte == b'\n');
     lines
         .filter(|line| !line.is_empty())
         .map(|line| {
@@ -301,7 +249,10 @@ mod tests {
                 asked: 2
             })
         ));
-        assert!(matches!(told("exit 3"), Err(GroupsError::Failed { .. })));
+        assert!(matches!(
+            told("exit 3"),
+            Err(GroupsError::Program(ProgramError::Failed { .. }))
+        ));
         assert!(matches!(told("echo no"), Err(GroupsError::Line { .. })));
     }
 }

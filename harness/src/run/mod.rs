@@ -7,16 +7,21 @@ mod command;
 mod conduct;
 mod deploy;
 mod environment;
+mod error_chain;
 mod evaluate;
 mod faults;
 mod fleet;
 mod gauges;
 mod groups;
 mod judge;
+mod local_program;
 mod logs;
+mod nodes;
 mod observed;
 mod operations;
 mod operator;
+mod own_machine;
+mod predictor;
 mod primary;
 mod programs;
 mod progress;
@@ -28,12 +33,10 @@ mod scene;
 mod schedule;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use shakedown_reports::render::render_run;
 use shakedown_reports::results::{SCHEMA_VERSION, SuiteResults, Verdict};
 use shakedown_workloads::stop::StopSignal;
@@ -41,16 +44,18 @@ use shakedown_workloads::stop::StopSignal;
 pub use analyse::{AnalyseError, check_scenario_dir, describe};
 pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
+pub use nodes::node_refs;
 pub use observed::ObservedError;
 pub use rejudge::{DirJudged, RejudgeError, Rejudged, judge_scenario_dir, rejudge};
 
-use crate::control::{Access, ControlError, NodeAddress, Remote, SshRemote, Target};
+use crate::control::{Access, ControlError, NodeAddress, SshRemote};
 use crate::plan::{Plan, PlanError};
 use crate::rundir::{RunDir, RunDirError};
 use crate::scenario::Scenario;
-use crate::system::{NodeRef, System};
+use crate::system::System;
+pub(crate) use error_chain::error_chain;
+use nodes::{preflight, resolve};
 use scenario_run::ScenarioRun;
-pub(crate) use scenario_run::error_chain;
 
 /// A scenario about to run, or one repetition of it.
 pub struct RunItem {
@@ -155,36 +160,6 @@ pub struct RunOutcome {
     pub report: Result<PathBuf, RunError>,
 }
 
-/// The nodes as plans see them.
-///
-/// # Errors
-/// If a node's host, as the SSH configuration has it, does not resolve.
-pub fn node_refs(nodes: &[NodeAddress], access: &Access) -> Result<Vec<NodeRef>, RunError> {
-    let node_ref = |node: &NodeAddress| {
-        let address = resolve(&Target::resolve(node, access)?)?.to_string();
-        Ok(NodeRef {
-            name: node.name.clone(),
-            address,
-        })
-    };
-    nodes.iter().map(node_ref).collect()
-}
-
-fn resolve(target: &Target) -> Result<IpAddr, RunError> {
-    let failed = |reason: String| RunError::Resolve {
-        node: target.node.clone(),
-        host: target.host.clone(),
-        reason,
-    };
-    let mut found = (target.host.as_str(), 0)
-        .to_socket_addrs()
-        .map_err(|error| failed(error.to_string()))?;
-    let first = found
-        .next()
-        .ok_or_else(|| failed("no address".to_owned()))?;
-    Ok(first.ip())
-}
-
 /// Runs every scenario and writes results and report. A scenario that fails in the harness has its
 /// error in the results; the others still run, unless there is no place to write to.
 ///
@@ -214,25 +189,7 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     let provided = programs::provide(&request, &remotes, &addresses).await;
     provided.map_err(RunError::Nodes)?;
     let dir = RunDir::create(&request.out, &request.name, request.seed)?;
-    let mut results = SuiteResults {
-        schema_version: SCHEMA_VERSION,
-        shakedown_version: env!("CARGO_PKG_VERSION").to_owned(),
-        suite: request.name.clone(),
-        command: request.command.clone(),
-        seed: request.seed,
-        started_at,
-        duration_ms: 0,
-        environment: environment::environment(),
-        verdict: Verdict::Unknown,
-        interrupted: false,
-        systems: request
-            .systems
-            .iter()
-            .filter(|system| uses(&request, system))
-            .map(System::notes)
-            .collect(),
-        scenarios: Vec::new(),
-    };
+    let mut results = no_results(&request, started_at);
     // What came of writing the report, unless there is more to write since.
     let mut report: Option<Result<PathBuf, RunError>> = None;
     for (number, item) in request.items.iter().enumerate() {
@@ -301,6 +258,28 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
     })
 }
 
+/// The results before the first scenario.
+fn no_results(request: &RunRequest, started_at: String) -> SuiteResults {
+    let systems = request.systems.iter();
+    SuiteResults {
+        schema_version: SCHEMA_VERSION,
+        shakedown_version: env!("CARGO_PKG_VERSION").to_owned(),
+        suite: request.name.clone(),
+        command: request.command.clone(),
+        seed: request.seed,
+        started_at,
+        duration_ms: 0,
+        environment: environment::environment(),
+        verdict: Verdict::Unknown,
+        interrupted: false,
+        systems: systems
+            .filter(|system| uses(request, system))
+            .map(System::notes)
+            .collect(),
+        scenarios: Vec::new(),
+    }
+}
+
 /// Makes a scenario's directory, with its plan.
 fn place(dir: &RunDir, place: &str, plan: &Plan) -> Result<PathBuf, RunDirError> {
     let path = dir.scenario(place)?;
@@ -313,31 +292,6 @@ fn uses(request: &RunRequest, system: &System) -> bool {
         .items
         .iter()
         .any(|item| *item.scenario.system.get_ref() == system.name)
-}
-
-/// Logs in to every node before anything is touched, so that all that is wrong is said at once.
-async fn preflight(remotes: &[Arc<SshRemote>]) -> Result<(), RunError> {
-    let asked = remotes.iter().map(|remote| {
-        let remote = remote.clone();
-        fleet::blocking(move || match remote.run("id -u") {
-            Ok(user) if user == "0" => Ok(()),
-            Ok(_) => Err(format!(
-                "{}: not root there: log in as root, or pass --sudo",
-                remote.node()
-            )),
-            Err(error) => Err(error.to_string()),
-        })
-    });
-    let problems: Vec<String> = join_all(asked)
-        .await
-        .into_iter()
-        .filter_map(Result::err)
-        .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(RunError::Nodes(problems))
-    }
 }
 
 /// The worst of the scenarios. A run that was cut short proves nothing about what it left out.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::fleet::{blocking, refuse_own_machine};
+use super::fleet::blocking;
+use super::own_machine::refuse_own_machine;
 use super::{RunItem, RunRequest};
 use crate::control::{Remote, SshRemote, quote};
 use crate::scenario::split_target;

@@ -91,12 +91,7 @@ fn judge(
     systems: &[System],
     wish: LimitsWish,
 ) -> Result<(), RejudgeError> {
-    let path = dir.join("plan.json");
-    let plan = Plan::read(&path)?;
-    let name = path.display().to_string();
-    let own = plan.system(&name)?;
-    let systems = own.as_ref().map_or(systems, std::slice::from_ref);
-    let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
+    let (plan, scenario, system) = planned(dir, systems)?;
     let observed = Observed::load(dir)?;
     let limits = wish.over(plan.limits);
     results.checkpoints = if scenario.workload.is_some() {
@@ -113,13 +108,9 @@ fn judge(
         .iter()
         .map(|model| model.as_before(&before))
         .collect();
-    let system = systems
-        .iter()
-        .find(|system| system.name == *scenario.system.get_ref())
-        .expect("the scenario was parsed with its system among these");
     results.checks = evaluate::evaluate(
         &scenario,
-        system,
+        &system,
         &Record {
             faults: &results.faults,
             actions: &results.actions,
@@ -130,7 +121,7 @@ fn judge(
             observed: &observed,
         },
     );
-    results.checks.extend(logs(system, &dir.join("nodes")));
+    results.checks.extend(logs(&system, &dir.join("nodes")));
     let verdict = evaluate::verdict(&results.checks);
     results.verdict = match results.harness_error {
         Some(_) => verdict.max(Verdict::Unknown),
@@ -147,6 +138,21 @@ pub struct DirJudged {
     pub loss: Option<LossReport>,
 }
 
+/// The plan in a scenario's directory, its scenario, and the system of that: the plan's own if it has one.
+fn planned(dir: &Path, systems: &[System]) -> Result<(Plan, Scenario, System), RejudgeError> {
+    let path = dir.join("plan.json");
+    let plan = Plan::read(&path)?;
+    let name = path.display().to_string();
+    let own = plan.system(&name)?;
+    let systems = own.as_ref().map_or(systems, std::slice::from_ref);
+    let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
+    let mut systems = systems.iter();
+    let system = systems
+        .find(|system| system.name == *scenario.system.get_ref())
+        .expect("the scenario was parsed with its system among these");
+    Ok((plan, scenario, system.clone()))
+}
+
 /// Judges the history in a scenario's directory by the models of its plan: all there is of a run that was killed.
 /// `None` if the plan has no workload on objects.
 ///
@@ -157,12 +163,7 @@ pub fn judge_scenario_dir(
     systems: &[System],
     wish: LimitsWish,
 ) -> Result<Option<DirJudged>, RejudgeError> {
-    let path = dir.join("plan.json");
-    let plan = Plan::read(&path)?;
-    let name = path.display().to_string();
-    let own = plan.system(&name)?;
-    let systems = own.as_ref().map_or(systems, std::slice::from_ref);
-    let scenario = Scenario::parse(&name, &plan.scenario_text, systems)?;
+    let (plan, scenario, _) = planned(dir, systems)?;
     if scenario.workload.is_none() {
         return Ok(None);
     }
