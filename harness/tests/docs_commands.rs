@@ -200,6 +200,7 @@ fn every_flag_that_the_docs_mention_exists() {
         "--lib",
         "--foreground",
         "--run-ignored",
+        "--nocapture",
     ];
     for page in pages() {
         let unknown: Vec<String> = flags(&read(&page))
