@@ -1,4 +1,8 @@
 //! Miroir: a sharded document store. One binary: storage node, router with coordinator, operator's tool.
+//!
+//! A `node` stores documents; the `router` takes clients' requests and sends them to the owners (`routing`) of each shard,
+//! through `peer`. The `coordinator` in it moves shards, `anti_entropy` repairs copies, `changes` is the change feed. `ctl`
+//! steers a running router; `audit` tells from its log what a migration loses.
 #![forbid(unsafe_code)]
 
 mod anti_entropy;
