@@ -102,8 +102,9 @@ fn make_ready(
             restart,
             signal,
         } => {
-            if let Ok(leader) = running(lock, service)? {
-                prepared.entry.undo = kill_steps(service, *restart, *signal, Some(&leader));
+            if running(lock, service)?.is_ok() {
+                // Nothing of it is to be killed should this never strike.
+                prepared.entry.undo = kill_steps(service, *restart, *signal, None);
             }
         }
         NodeFault::Pause { service } => {

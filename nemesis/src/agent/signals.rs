@@ -37,11 +37,11 @@ pub(crate) fn kill(
             return Ok(outcome);
         }
     };
-    rewrite(
-        lock,
-        entry,
-        kill_steps(service, restart, signal, Some(&leader)),
-    )?;
+    let undo = match noop {
+        true => Vec::new(),
+        false => kill_steps(service, restart, signal, Some(&leader)),
+    };
+    rewrite(lock, entry, undo)?;
     let tree = leader.tree();
     let mut seen = states(&tree, "before");
     let all_gone = if noop {
@@ -133,7 +133,7 @@ pub(crate) fn pause(
     })
 }
 
-/// What undoes the end of a service: what is left of it is killed, and it is started.
+/// What undoes the end of a service: it is started; before that, what is left of `leader` and its family is killed.
 pub(crate) fn kill_steps(
     service: &str,
     restart: bool,

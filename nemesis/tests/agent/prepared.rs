@@ -53,13 +53,24 @@ fn a_prepared_cut_has_no_effect_until_it_is_installed() {
 fn a_fault_prepared_and_never_installed_is_skipped_and_leaves_nothing() {
     let (a, b) = pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
-    start(&mut at_b, &family(&b));
-    for (fault, order) in [("cut", cut(&a)), ("kill", kill()), ("pause", pause())] {
+    let service = start(&mut at_b, &family(&b));
+    let terminate = NodeFault::Kill {
+        service: "web".into(),
+        restart: true,
+        signal: KillSignal::Terminate,
+    };
+    for (fault, order) in [
+        ("cut", cut(&a)),
+        ("kill", kill()),
+        ("terminate", terminate),
+        ("pause", pause()),
+    ] {
         at_b.prepare(fault, order);
         let ended = at_b.undo(fault);
         assert_eq!(ended.outcome, Outcome::Skipped);
         assert_eq!(seen(&ended, "fault"), "prepared, never installed");
     }
+    assert_ne!(b.process_state(service), None, "it was never ended");
     assert_eq!(b.agent("leftovers").0, 0);
     eventually("the watchdog is dismissed", || b.watchdogs().is_empty());
 }
