@@ -1,5 +1,7 @@
 //! What a fault does to packets on their way.
 
+use std::ops::RangeInclusive;
+
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -14,6 +16,15 @@ pub const FASTEST_RATE: u64 = 10_000_000_000;
 
 /// The longest a packet may wait for its turn on a slow link, milliseconds.
 pub const LONGEST_BACKLOG_MS: u32 = 10_000;
+
+/// How long a packet may wait for its turn at most, milliseconds.
+pub const BACKLOG_MS: RangeInclusive<u32> = 1..=LONGEST_BACKLOG_MS;
+
+/// How much longer packets are held that are overtaken, milliseconds.
+pub const REORDER_MS: RangeInclusive<u32> = 1..=LONGEST_DELAY_MS;
+
+/// Shares of packets.
+pub const PERCENT: RangeInclusive<f64> = 0.0..=100.0;
 
 /// Effects on packets, in the order in which a link has them: lost, damaged, doubled, sent as fast as the
 /// link is, and on their way for some time. Shares are of all packets that come to the effect, drawn for
@@ -113,7 +124,7 @@ impl Effects {
             ("reordering", self.reorder_percent),
         ];
         for (effect, percent) in shares {
-            if !(0.0..=100.0).contains(&percent) {
+            if !PERCENT.contains(&percent) {
                 return Err(EffectsError::Share { effect, percent });
             }
         }
@@ -126,10 +137,10 @@ impl Effects {
         if self.rate != 0 && !(SLOWEST_RATE..=FASTEST_RATE).contains(&self.rate) {
             return Err(EffectsError::Rate(self.rate));
         }
-        if !(1..=LONGEST_BACKLOG_MS).contains(&self.backlog_ms) {
+        if !BACKLOG_MS.contains(&self.backlog_ms) {
             return Err(EffectsError::Backlog(self.backlog_ms));
         }
-        if !(1..=LONGEST_DELAY_MS).contains(&self.reorder_by_ms) {
+        if !REORDER_MS.contains(&self.reorder_by_ms) {
             return Err(EffectsError::ReorderBy(self.reorder_by_ms));
         }
         let nothing = shares.iter().all(|(_, percent)| *percent == 0.0);

@@ -1,9 +1,11 @@
 //! The faults a scenario can ask for, and the orders single nodes get for them.
 
+pub mod forms;
 pub mod io;
 pub mod local;
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -173,17 +175,23 @@ pub enum Fault {
 /// Stands among nodes that send for the machine where the harness and its clients are.
 pub const CLIENTS: &str = "clients";
 
+/// Shares of packets or requests that are rejected.
+pub const PROBABILITIES: RangeInclusive<f64> = 0.0..=1.0;
+
 /// The longest delay of a packet, milliseconds.
 pub const LONGEST_DELAY_MS: u32 = 10_000;
+
+/// How long packets are held by a fault that does nothing else, milliseconds.
+pub const DELAY_MS: RangeInclusive<u32> = 1..=LONGEST_DELAY_MS;
 
 /// The largest offset of a clock, milliseconds: ten years.
 pub const LONGEST_OFFSET_MS: i64 = 10 * 365 * 86_400_000;
 
 /// How fast a drifting clock may run, against one that is right.
-pub const RATES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+pub const RATES: RangeInclusive<f64> = 0.01..=100.0;
 
 /// How long a strobing clock may stay as it is, milliseconds: up to an hour.
-pub const STROBE_MS: std::ops::RangeInclusive<u32> = 1..=3_600_000;
+pub const STROBE_MS: RangeInclusive<u32> = 1..=3_600_000;
 
 /// In which way a wall clock is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,9 @@ pub use summary::summary;
 
 use crate::effects::{Effects, EffectsError};
 use crate::fault::local::LocalFault;
-use crate::fault::{CLIENTS, Fault, LONGEST_OFFSET_MS, NodeFault, RATES, STROBE_MS, Skew};
+use crate::fault::{
+    CLIENTS, Fault, LONGEST_OFFSET_MS, NodeFault, PROBABILITIES, RATES, STROBE_MS, Skew,
+};
 
 /// The nodes of a cluster and all the addresses they speak from.
 pub type Topology = BTreeMap<String, Vec<IpAddr>>;
@@ -146,7 +148,7 @@ pub fn compile(fault: &Fault, topology: &Topology) -> Result<Vec<(String, NodeFa
             probability,
             containing,
         } => {
-            if !(0.0..=1.0).contains(probability) {
+            if !PROBABILITIES.contains(probability) {
                 return Err(PlanError::Probability(*probability));
             }
             if *port == 0 {

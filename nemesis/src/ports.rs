@@ -1,9 +1,20 @@
 //! What a fault does to a port, to TCP connections, and to the resolution of names.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// The longest pause or wait of a connection, milliseconds.
 pub const LONGEST_PAUSE_MS: u32 = 60_000;
+
+/// How much later the end of a connection may be told, milliseconds.
+pub const LATE_MS: RangeInclusive<u32> = 1..=LONGEST_PAUSE_MS;
+
+/// Ports that can be listened on.
+pub const PORTS: RangeInclusive<u16> = 1..=u16::MAX;
+
+/// How many bytes may pass at a time.
+pub const PIECES: RangeInclusive<u32> = 1..=u32::MAX;
 
 /// How a port is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,16 +102,18 @@ impl StreamMode {
 
     /// What is wrong with it, if anything.
     pub fn problem(self) -> Option<String> {
-        let range = |what: &str, got: u32, least: u32| {
-            (!(least..=LONGEST_PAUSE_MS).contains(&got)).then(|| {
-                format!("{what} of {got} ms is not within {least} to {LONGEST_PAUSE_MS} ms")
-            })
+        let range = |what: &str, got: u32, bounds: RangeInclusive<u32>| {
+            let (least, most) = (bounds.start(), bounds.end());
+            (!bounds.contains(&got))
+                .then(|| format!("{what} of {got} ms is not within {least} to {most} ms"))
         };
         match self {
             Self::Hang | Self::Cut { .. } => None,
-            Self::Slice { bytes: 0, .. } => Some("pieces of 0 bytes never arrive".to_owned()),
-            Self::Slice { pause_ms, .. } => range("a pause", pause_ms, 0),
-            Self::SlowClose { hold_ms } => range("a late close", hold_ms, 1),
+            Self::Slice { bytes, .. } if !PIECES.contains(&bytes) => {
+                Some(format!("pieces of {bytes} bytes never arrive"))
+            }
+            Self::Slice { pause_ms, .. } => range("a pause", pause_ms, 0..=LONGEST_PAUSE_MS),
+            Self::SlowClose { hold_ms } => range("a late close", hold_ms, LATE_MS),
         }
     }
 }

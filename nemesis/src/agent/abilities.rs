@@ -50,6 +50,11 @@ pub fn abilities(state: &StateDir) -> Vec<Ability> {
         .collect()
 }
 
+/// What [`abilities`] tells of, in its order.
+pub fn fault_names() -> impl Iterator<Item = &'static str> {
+    FAULTS.iter().map(|(fault, _)| *fault)
+}
+
 const HOST_CLOCK: &str = "host_clock";
 
 type Trial = fn(&StateDir) -> Result<String, AgentError>;

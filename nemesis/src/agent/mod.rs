@@ -45,7 +45,7 @@ mod undo;
 mod watch;
 mod watchdog;
 
-pub use abilities::{Ability, abilities};
+pub use abilities::{Ability, abilities, fault_names};
 pub use clock::change_main;
 pub use error::AgentError;
 pub use helper::helper_main;

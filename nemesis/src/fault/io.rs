@@ -44,6 +44,9 @@ pub struct IoEffects {
 /// The longest time an operation is held, milliseconds.
 pub const LONGEST_LATENCY_MS: u32 = 60_000;
 
+/// Shares of operations.
+pub const FRACTIONS: RangeInclusive<f64> = 0.0..=1.0;
+
 /// Bytes a second.
 pub const SPEEDS: RangeInclusive<u64> = 1024..=1 << 40;
 
@@ -54,8 +57,9 @@ impl IoEffects {
     /// What was expected instead.
     pub fn check(&self) -> Result<(), String> {
         for (what, share) in [("fail", self.fail), ("torn", self.torn)] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(format!("expected `{what}` from 0 to 1"));
+            if !FRACTIONS.contains(&share) {
+                let (low, high) = (FRACTIONS.start(), FRACTIONS.end());
+                return Err(format!("expected `{what}` from {low} to {high}"));
             }
         }
         if self.latency_ms > LONGEST_LATENCY_MS {

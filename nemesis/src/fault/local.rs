@@ -158,6 +158,8 @@ pub const MEMORY_MIB: RangeInclusive<u32> = 1..=1_048_576;
 pub const HOST_OFFSET_MS: RangeInclusive<i64> = 2000..=crate::fault::LONGEST_OFFSET_MS;
 /// Bits flipped.
 pub const BITS: RangeInclusive<u32> = 1..=1_000_000;
+/// Bytes cut off the end.
+pub const CUT_OFF: RangeInclusive<u64> = 1..=u64::MAX;
 /// Bytes copied.
 pub const CHUNK: RangeInclusive<u64> = 1..=64 << 20;
 
@@ -295,7 +297,9 @@ impl Damage {
     fn check(self) -> Result<(), String> {
         match self {
             Self::Flip { bits, .. } => within("bits", &bits, &BITS, ""),
-            Self::Truncate { bytes: 0 } => Err("expected `bytes` of at least 1".to_owned()),
+            Self::Truncate { bytes } if !CUT_OFF.contains(&bytes) => {
+                Err(format!("expected `bytes` of at least {}", CUT_OFF.start()))
+            }
             Self::Copy { bytes, .. } => within("bytes", &bytes, &CHUNK, " bytes"),
             Self::Truncate { .. } | Self::Restore { .. } => Ok(()),
         }

@@ -237,6 +237,7 @@ fn a_drifting_clock_runs_at_its_rate_goes_on_in_a_service_started_again_and_is_r
     agent.undo("fast");
     becomes(&node, 0);
     assert!(ahead(&node) < 30_000);
+    assert_eq!(node.agent("leftovers").0, 0);
 }
 
 #[test]
@@ -252,6 +253,7 @@ fn a_frozen_clock_stands_still_and_goes_on_with_the_right_time() {
     assert_eq!(agent.undo("freeze").outcome, Outcome::Installed);
     let (after, _) = told_after(&node, 5);
     assert!(after > later);
+    assert_eq!(node.agent("leftovers").0, 0);
 }
 
 #[test]

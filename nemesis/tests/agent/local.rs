@@ -5,7 +5,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use shakedown_nemesis::fault::NodeFault;
-use shakedown_nemesis::fault::local::{Damage, LocalFault, Range};
+use shakedown_nemesis::fault::local::{Damage, LocalFault};
 use shakedown_nemesis::outcome::Outcome;
 use shakedown_nemesis::protocol::{RequestBody, Service, ServiceState};
 
@@ -13,11 +13,11 @@ use crate::channel::{Channel, LONG_LEASE_MS, seen};
 use crate::node::{Node, eventually};
 use crate::service::{start, status};
 
-fn web() -> String {
+pub(crate) fn web() -> String {
     "web".to_owned()
 }
 
-fn local(act: LocalFault) -> NodeFault {
+pub(crate) fn local(act: LocalFault) -> NodeFault {
     NodeFault::Local { act }
 }
 
@@ -31,30 +31,30 @@ fn shell(node: &Node, script: &str) -> Service {
     }
 }
 
-const TICK: &str = "echo ready; while :; do echo tick; sleep 0.02; done";
+pub(crate) const TICK: &str = "echo ready; while :; do echo tick; sleep 0.02; done";
 
 fn log(node: &Node) -> String {
     fs::read_to_string(format!("{}/web.log", node.state())).unwrap_or_default()
 }
 
-fn count(node: &Node, word: &str) -> usize {
+pub(crate) fn count(node: &Node, word: &str) -> usize {
     log(node).lines().filter(|line| line.contains(word)).count()
 }
 
 /// Waits until the log has the word once more than now.
-fn again(node: &Node, word: &str) {
+pub(crate) fn again(node: &Node, word: &str) {
     let before = count(node, word);
     eventually(&format!("{word} again"), || count(node, word) > before);
 }
 
-fn started(node: &Node, script: &str) -> Channel {
+pub(crate) fn started(node: &Node, script: &str) -> Channel {
     let mut agent = Channel::greet(node, LONG_LEASE_MS);
     start(&mut agent, &shell(node, script));
     eventually("it is ready", || count(node, "ready") == 1);
     agent
 }
 
-fn assert_nothing_left(node: &Node) {
+pub(crate) fn assert_nothing_left(node: &Node) {
     assert_eq!(node.agent("leftovers").1, serde_json::json!([]));
     assert_eq!(node.groups(), Vec::<std::path::PathBuf>::new());
     // The first process of a test's node collects no dead ones.
@@ -99,6 +99,26 @@ fn a_frozen_service_says_nothing_until_the_end_and_can_be_killed_meanwhile() {
     agent.undo("kill");
     eventually("it is ready again", || count(&node, "ready") == 2);
     agent.undo("freeze");
+    assert_nothing_left(&node);
+}
+
+#[test]
+fn a_stopped_service_says_nothing_until_the_end() {
+    let node = Node::new(1);
+    fs::create_dir(format!("{}/data", node.state())).unwrap();
+    node.run(&["mkfifo", &format!("{}/data/fifo", node.state())]);
+    // Without a child that may end just when it is stopped.
+    let script = "exec 3<>fifo; echo ready; while :; do echo tick; read -t 0.02 -u 3; done";
+    let mut agent = started(&node, script);
+    let installed = agent.install("stop", NodeFault::Pause { service: web() });
+    assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
+    let before = count(&node, "tick");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(count(&node, "tick"), before);
+    let ended = agent.undo("stop");
+    assert_eq!(ended.outcome, Outcome::Installed, "{ended:?}");
+    again(&node, "tick");
+    assert_eq!(count(&node, "ready"), 1, "it went on where it was");
     assert_nothing_left(&node);
 }
 
@@ -387,91 +407,9 @@ fn a_disk_without_inodes_takes_no_more_files_until_the_end() {
         noop: false,
     });
     assert!(refused.unwrap_err().contains("no disk of this node's own"));
-}
-
-fn corrupt(files: &str, damage: Damage) -> NodeFault {
-    local(LocalFault::Corrupt {
-        service: web(),
-        files: files.to_owned(),
-        damage,
-        seed: 7,
-    })
-}
-
-#[test]
-fn exactly_the_bytes_asked_for_are_changed_and_each_change_is_on_record() {
-    let node = Node::new(1);
-    let mut agent = started(&node, TICK);
-    let file = |name: &str| format!("{}/data/{name}", node.state());
-    let content = vec![b'x'; 10_000];
-    for name in ["a.db", "b.db", "a.log"] {
-        fs::write(file(name), &content).unwrap();
-    }
-    let flip = Damage::Flip {
-        bits: 1,
-        within: Range {
-            from: 100,
-            length: Some(50),
-        },
-    };
-    let installed = agent.install("flip", corrupt(r".*\.db", flip));
-    assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
-    assert_eq!(seen(&installed, "files that match"), "2, 2 places changed");
-    for name in ["a.db", "b.db"] {
-        let now = fs::read(file(name)).unwrap();
-        let differing: Vec<usize> = (0..now.len()).filter(|at| now[*at] != b'x').collect();
-        assert_eq!(differing.len(), 1);
-        assert!((100..150).contains(&differing[0]));
-        let record = seen(&installed, &format!("{name} at byte {}", differing[0]));
-        assert!(record.starts_with("1 bytes, XXH3 "), "{record}");
-    }
-    assert_eq!(fs::read(file("a.log")).unwrap(), content);
-    agent.undo("flip");
-    assert_ne!(
-        fs::read(file("a.db")).unwrap(),
-        content,
-        "nothing puts it right"
-    );
-
-    agent.install("cut", corrupt(r"a\.log", Damage::Truncate { bytes: 1 }));
-    assert_eq!(fs::read(file("a.log")).unwrap().len(), 9_999);
-    agent.undo("cut");
-
-    let within = Range::default();
-    let restore = corrupt(r"a\.log", Damage::Restore { within });
-    agent.prepare("restore", restore.clone());
-    fs::write(file("a.log"), "newer").unwrap();
-    assert_eq!(
-        agent.install("restore", restore).outcome,
-        Outcome::Installed
-    );
-    assert_eq!(fs::read(file("a.log")).unwrap().len(), 9_999);
-    agent.undo("restore");
+    let timeout_ms = 20_000;
+    agent.ask(RequestBody::StopAll { timeout_ms }).unwrap();
     assert_nothing_left(&node);
-}
-
-#[test]
-fn files_outside_the_services_directory_are_out_of_reach() {
-    let node = Node::new(1);
-    let mut agent = started(&node, TICK);
-    let outside = format!("{}/outside", node.state());
-    fs::write(&outside, "x").unwrap();
-    std::os::unix::fs::symlink(&outside, format!("{}/data/link", node.state())).unwrap();
-    std::os::unix::fs::symlink("/etc", format!("{}/data/etc", node.state())).unwrap();
-    let flip = Damage::Flip {
-        bits: 8,
-        within: Range::default(),
-    };
-    for files in ["link", r"\.\./outside", "etc/.*"] {
-        let installed = agent.install("flip", corrupt(files, flip));
-        assert_eq!(
-            installed.outcome,
-            Outcome::Skipped,
-            "{files}: {installed:?}"
-        );
-        agent.undo("flip");
-    }
-    assert_eq!(fs::read_to_string(&outside).unwrap(), "x");
 }
 
 fn all() -> Vec<LocalFault> {

@@ -9,6 +9,7 @@
 
 mod channel;
 mod clock;
+mod corrupt;
 mod death;
 mod delay;
 mod disk;
@@ -16,6 +17,7 @@ mod dns;
 mod layer;
 mod local;
 mod node;
+mod noop;
 mod partition;
 mod ports;
 mod prepared;
@@ -23,6 +25,7 @@ mod real_systems;
 mod reset;
 mod service;
 mod shape;
+mod split;
 mod stream;
 mod tenure;
 mod traffic;

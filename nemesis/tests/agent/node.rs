@@ -52,6 +52,25 @@ pub(crate) fn pair() -> (Node, Node) {
     (a, b)
 }
 
+/// So many nodes that reach each other through a switch, which stands first.
+pub(crate) fn group(count: u8) -> (Node, Vec<Node>) {
+    let switch = Node::new(200);
+    switch.host_ip(&["link", "add", "br0", "type", "bridge"]);
+    switch.host_ip(&["link", "set", "br0", "up"]);
+    let nodes: Vec<Node> = (1..=count).map(Node::new).collect();
+    for (number, node) in nodes.iter().enumerate() {
+        let port = format!("port{number}");
+        let init = node.init.to_string();
+        let pair = ["link", "add", &port, "type", "veth", "peer", "name", "eth0"];
+        switch.host_ip(&[&pair[..], &["netns", &init]].concat());
+        switch.host_ip(&["link", "set", &port, "master", "br0", "up"]);
+        node.host_ip(&["address", "add", &format!("{}/24", node.ip), "dev", "eth0"]);
+        node.host_ip(&["link", "set", "lo", "up"]);
+        node.host_ip(&["link", "set", "eth0", "up"]);
+    }
+    (switch, nodes)
+}
+
 impl Node {
     pub(crate) fn new(number: u8) -> Self {
         assert!(

@@ -55,6 +55,7 @@ fn a_one_way_cut_stops_one_direction_and_lets_the_other_pass_for_both_families()
         assert!(probe(&mut at_a, &mut at_b, address, nonce, ARRIVES_MS) > 0);
     }
     assert_eq!(b.tables(), [""; 0]);
+    assert_eq!(b.agent("leftovers").0, 0);
 }
 
 #[test]
@@ -70,6 +71,12 @@ fn a_two_way_cut_stops_both_directions() {
     assert_eq!(probe(&mut at_b, &mut at_a, a.ip, 2, SILENCE_MS), 0);
     assert_eq!(at_a.undo("cut").outcome, Outcome::Installed);
     assert_eq!(at_b.undo("cut").outcome, Outcome::Installed);
+    assert!(probe(&mut at_a, &mut at_b, b.ip, 3, ARRIVES_MS) > 0);
+    assert!(probe(&mut at_b, &mut at_a, a.ip, 4, ARRIVES_MS) > 0);
+    for node in [&a, &b] {
+        assert_eq!(node.tables(), [""; 0]);
+        assert_eq!(node.agent("leftovers").0, 0);
+    }
 }
 
 #[test]

@@ -161,6 +161,8 @@ fn a_cut_of_clients_spares_the_connection_to_the_agent() {
     assert!(reaches(22));
     assert_eq!(at_b.undo("cut").outcome, Outcome::Installed);
     assert!(reaches(PORT));
+    assert_eq!(b.tables(), [""; 0]);
+    assert_eq!(b.agent("leftovers").0, 0);
 }
 
 #[test]

@@ -61,6 +61,8 @@ fn a_quarter_of_requests_fails_and_the_counters_know_how_many() {
         assert_eq!(counted(&ended, "data packets"), 400);
         assert_eq!(resets(&a, address, 50), 0, "none after it");
     }
+    assert_eq!(b.tables(), [""; 0]);
+    assert_eq!(b.agent("leftovers").0, 0);
 }
 
 #[test]

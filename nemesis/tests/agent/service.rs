@@ -197,6 +197,7 @@ fn a_kill_takes_the_whole_family_and_its_end_starts_the_service_again() {
         panic!("not started again: {ended:?}");
     };
     assert!(seen(&ended, "service web after undo").starts_with(&format!("pid {pid},")));
+    assert_eq!(node.agent("leftovers").0, 0);
 }
 
 fn terminate(restart: bool) -> NodeFault {
@@ -227,6 +228,7 @@ fn a_service_that_is_terminated_ends_in_its_own_way_and_is_started_again() {
     eventually("the shell is ready again", || {
         log() == "hello\ngoodbye\nhello\n"
     });
+    assert_eq!(node.agent("leftovers").0, 0);
     assert_eq!(
         agent.install_noop("noop", terminate(true)).outcome,
         Outcome::Skipped

@@ -372,4 +372,17 @@ mod tests {
         let refused = prepare(false, HOUR_MS).unwrap_err().to_string();
         assert!(refused.contains("--allow-host-clock"), "{refused}");
     }
+
+    #[test]
+    fn without_its_effect_it_is_skipped_and_sets_no_clock() {
+        let undo = [UndoStep::SetHostClockRight {
+            before: Reading::of(&OfThisHost).unwrap(),
+            offset_ms: HOUR_MS,
+        }];
+        let struck = strike(&undo, true, Instant::now()).unwrap();
+        assert_eq!(struck.outcome, Outcome::Skipped);
+        assert_eq!(struck.evidence[0].seen, "not touched");
+        let still = last_look(&undo, struck);
+        assert_eq!(still.outcome, Outcome::Skipped);
+    }
 }
