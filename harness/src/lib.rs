@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod control;
+pub mod fault_catalogue;
 pub mod plan;
 pub mod run;
 pub mod rundir;

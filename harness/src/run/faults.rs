@@ -11,7 +11,6 @@ use shakedown_nemesis::protocol::{Reply, RequestBody};
 use shakedown_reports::results::FaultResult;
 
 use super::fleet::{Fleet, FleetError};
-use super::resolve::kind;
 
 /// Probe packets sent per direction, and how long the first may take to arrive.
 const PROBE_PACKETS: u32 = 5;
@@ -190,7 +189,7 @@ impl Nemesis {
         };
         FaultResult {
             name: active.name,
-            kind: kind(&active.fault).to_owned(),
+            kind: active.fault.kind().to_owned(),
             summary: plan::summary(&active.fault),
             start_ns: active.start_ns,
             end_ns,

@@ -169,23 +169,3 @@ fn split(
     };
     Fault::Split { nodes, split }
 }
-
-/// A fault's kind, as scenario files spell it.
-pub(crate) fn kind(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Partition { .. } => "partition",
-        Fault::Split { .. } => "split",
-        Fault::Kill { .. } => "kill",
-        Fault::Pause { .. } => "pause",
-        Fault::Reset { .. } => "reset",
-        Fault::Delay { .. } => "delay",
-        Fault::Shape { .. } => "shape",
-        Fault::Block { .. } => "block",
-        Fault::Stream { .. } => "stream",
-        Fault::Dns { .. } => "dns",
-        Fault::Clock { .. } => "clock",
-        Fault::PowerLoss { .. } => "power_loss",
-        Fault::DiskFull { .. } => "disk_full",
-        Fault::Local { act, .. } => act.kind(),
-    }
-}

@@ -59,6 +59,11 @@ pub enum PauseBy {
 }
 
 impl PauseFault {
+    /// Share of threads held, unless another is given.
+    pub(crate) const SHARE: f64 = 0.5;
+    /// How long they are held, milliseconds, unless something else is given.
+    pub(crate) const HOLD_MS: u32 = 100;
+
     /// What each node is ordered, unless signals do.
     ///
     /// # Errors
@@ -68,8 +73,8 @@ impl PauseFault {
         match (self.by, self.share, self.hold) {
             (PauseBy::Threads, share, hold) => Ok(Some(LocalFault::HoldThreads {
                 service,
-                share: share.unwrap_or(0.5),
-                hold_ms: hold.map_or(100, millis),
+                share: share.unwrap_or(Self::SHARE),
+                hold_ms: hold.map_or(Self::HOLD_MS, millis),
             })),
             (_, Some(_), _) | (_, _, Some(_)) => {
                 Err("expected `share` and `hold` only with `by = \"threads\"`".to_owned())

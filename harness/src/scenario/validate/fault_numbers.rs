@@ -1,20 +1,20 @@
 //! Numbers of faults: within their bounds, and such that they make sense together.
 
-use shakedown_nemesis::fault::CLIENTS;
+use shakedown_nemesis::fault::{CLIENTS, DELAY_MS, PROBABILITIES};
+use shakedown_nemesis::ports::PORTS;
 use toml::Spanned;
 
 use super::Problem;
-use crate::scenario::FaultParameters;
+use crate::scenario::{FaultParameters, millis};
 
 pub(super) fn validate_numbers(parameters: &FaultParameters) -> Result<(), Problem> {
     match parameters {
         FaultParameters::Reset(reset) => {
             let probability = *reset.probability.get_ref();
-            if !(probability > 0.0 && probability <= 1.0) {
-                return Err(Problem::at(
-                    &reset.probability,
-                    "expected a probability above 0, up to 1",
-                ));
+            if probability == *PROBABILITIES.start() || !PROBABILITIES.contains(&probability) {
+                let (none, all) = (PROBABILITIES.start(), PROBABILITIES.end());
+                let message = format!("expected a probability above {none}, up to {all}");
+                return Err(Problem::at(&reset.probability, message));
             }
             for pattern in &reset.containing {
                 if let Err(error) = regex::bytes::Regex::new(pattern.get_ref()) {
@@ -24,11 +24,10 @@ pub(super) fn validate_numbers(parameters: &FaultParameters) -> Result<(), Probl
             }
         }
         FaultParameters::Delay(delay) => {
-            if delay.delay.get_ref().0.as_millis() == 0 {
-                return Err(Problem::at(
-                    &delay.delay,
-                    "expected a delay of at least 1ms",
-                ));
+            if !DELAY_MS.contains(&millis(*delay.delay.get_ref())) {
+                let (least, most) = (DELAY_MS.start(), DELAY_MS.end());
+                let message = format!("expected a delay of {least} to {most} ms");
+                return Err(Problem::at(&delay.delay, message));
             }
             if delay.jitter > *delay.delay.get_ref() {
                 return Err(Problem::at(
@@ -44,8 +43,8 @@ pub(super) fn validate_numbers(parameters: &FaultParameters) -> Result<(), Probl
                 Some(format!(
                     "`both` can't be had with `{CLIENTS}`: what goes to them comes in at no node"
                 ))
-            } else if shape.port == Some(0) {
-                Some("expected a port of 1 to 65535".to_owned())
+            } else if let Some(message) = shape.port.and_then(bad_port) {
+                Some(message)
             } else {
                 effects.err().map(|error| error.to_string())
             };
@@ -86,8 +85,13 @@ pub(super) fn validate_numbers(parameters: &FaultParameters) -> Result<(), Probl
 }
 
 fn validate_port(port: &Spanned<u16>) -> Result<(), Problem> {
-    if *port.get_ref() == 0 {
-        return Err(Problem::at(port, "expected a port of 1 to 65535"));
+    match bad_port(*port.get_ref()) {
+        Some(message) => Err(Problem::at(port, message)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn bad_port(port: u16) -> Option<String> {
+    let (least, most) = (PORTS.start(), PORTS.end());
+    (!PORTS.contains(&port)).then(|| format!("expected a port of {least} to {most}"))
 }

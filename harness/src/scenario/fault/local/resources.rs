@@ -1,5 +1,7 @@
 //! A service that crashes again and again, or a service or node that is short of something, as a scenario describes it.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use shakedown_nemesis::fault::local::LocalFault;
 use shakedown_workloads::duration::HumanDuration;
@@ -17,19 +19,26 @@ pub struct CrashLoopFault {
     /// A service of the system.
     pub service: Spanned<String>,
     /// How long it may run each time.
-    #[serde(default = "one_second")]
+    #[serde(default = "up")]
     pub up: HumanDuration,
     /// How long it is down each time.
-    #[serde(default = "half_a_second")]
+    #[serde(default = "down")]
     pub down: HumanDuration,
 }
 
-fn one_second() -> HumanDuration {
-    HumanDuration::from_secs(1)
+impl CrashLoopFault {
+    /// How long it may run, unless something else is given.
+    pub(crate) const UP: HumanDuration = HumanDuration::from_secs(1);
+    /// How long it is down, unless something else is given.
+    pub(crate) const DOWN: HumanDuration = HumanDuration(Duration::from_millis(500));
 }
 
-fn half_a_second() -> HumanDuration {
-    HumanDuration(std::time::Duration::from_millis(500))
+fn up() -> HumanDuration {
+    CrashLoopFault::UP
+}
+
+fn down() -> HumanDuration {
+    CrashLoopFault::DOWN
 }
 
 impl Local for CrashLoopFault {
