@@ -4,6 +4,8 @@
 //! The history is written first; the check runs in a process of its own, so that its peak memory is
 //! only its own. Run with `cargo bench -p shakedown-checker --bench loss`.
 
+mod memory;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,6 +13,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use memory::peak_memory_bytes;
 use shakedown_checker::check_dir;
 use shakedown_checker::history::{
     Event, EventKind, HistoryReader, HistoryWriter, Observation, ObservationWriter, Placement,
@@ -149,18 +152,6 @@ fn check(dir: &Path) -> Result<ExitCode, Box<dyn Error>> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// The peak resident size of this process.
-fn peak_memory_bytes() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes: u64 = line
-        .ok_or("no VmHWM")?
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()?;
-    Ok(kilobytes * 1024)
 }
 
 fn report(what: &str, events: u64, started: Instant) {

@@ -42,3 +42,14 @@ pub enum CheckError {
         found: String,
     },
 }
+
+impl CheckError {
+    /// An operation completes that is not open.
+    pub(crate) fn not_open(op: u64, f: &str) -> Self {
+        CheckError::Malformed {
+            op,
+            f: f.to_owned(),
+            problem: "completes without being open",
+        }
+    }
+}

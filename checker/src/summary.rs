@@ -95,11 +95,7 @@ pub fn summarize(dir: &Path) -> Result<Summary, CheckError> {
             }
             let operation = open
                 .remove(&event.op)
-                .ok_or_else(|| CheckError::Malformed {
-                    op: event.op,
-                    f: event.f.to_owned(),
-                    problem: "completes without being open",
-                })?;
+                .ok_or_else(|| CheckError::not_open(event.op, event.f))?;
             groups.add(&operation, event.kind, event.time_ns);
         }
     }

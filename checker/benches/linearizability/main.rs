@@ -12,12 +12,15 @@ use std::process::Command;
 use shakedown_checker::linearizability::models::{Bag, FifoQueue, Stack};
 
 mod measure;
+#[path = "../memory/mod.rs"]
+mod memory;
 mod published;
 mod simulated;
 #[path = "../../tests/linearizability/split_mix.rs"]
 mod split_mix;
 
-use measure::{Measured, peak_memory_bytes};
+use measure::Measured;
+use memory::peak_memory_bytes;
 use simulated::{queue, register, set};
 
 /// Name, most seconds it may take, and what to do.

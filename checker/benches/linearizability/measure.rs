@@ -1,7 +1,5 @@
 //! What a check takes: time of this thread, memory of this process.
 
-use std::error::Error;
-
 use shakedown_checker::linearizability::{
     CheckedKey, History, Keyed, Limits, Model, Verdict, check, check_keyed, overall,
 };
@@ -63,16 +61,4 @@ pub(crate) fn cpu_seconds() -> f64 {
     let line = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = line.split(' ').next().and_then(|word| word.parse().ok());
     nanoseconds.unwrap_or(0.0) / 1e9
-}
-
-/// The peak resident size of this process.
-pub(crate) fn peak_memory_bytes() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes: u64 = line
-        .ok_or("no VmHWM")?
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()?;
-    Ok(kilobytes * 1024)
 }

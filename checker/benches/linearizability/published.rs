@@ -9,7 +9,8 @@ use shakedown_checker::import::{Names, Source};
 use shakedown_checker::linearizability::models::{AppendText, NIL, Register};
 use shakedown_checker::linearizability::{Limits, check};
 
-use crate::measure::{all_keys, cpu_seconds, mean, peak_memory_bytes, verdict};
+use crate::measure::{all_keys, cpu_seconds, mean, verdict};
+use crate::memory::peak_memory_bytes;
 
 /// Enough for every file here.
 const LIMIT_BYTES: usize = 4 << 30;

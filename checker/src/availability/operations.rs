@@ -36,11 +36,7 @@ pub fn read_operations(dir: &Path) -> Result<Vec<Operation>, CheckError> {
             }
             let index = open
                 .remove(&event.op)
-                .ok_or_else(|| CheckError::Malformed {
-                    op: event.op,
-                    f: event.f.to_owned(),
-                    problem: "completes without being open",
-                })?;
+                .ok_or_else(|| CheckError::not_open(event.op, event.f))?;
             operations[index].completed_ns = Some(event.time_ns);
             operations[index].ok = event.kind == EventKind::Ok;
         }

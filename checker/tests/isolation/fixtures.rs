@@ -1,7 +1,4 @@
-//! Histories with Elle's verdicts. They are not part of the repository: the tests look for them in the
-//! folder that `SHAKEDOWN_HISTORIES` names, or beside the repository, and say so if they are not there.
-
-use std::path::{Path, PathBuf};
+//! Histories with Elle's verdicts, where they are there.
 
 use shakedown_checker::clock::Clock;
 use shakedown_checker::import::edn::Reader;
@@ -12,20 +9,7 @@ use shakedown_checker::isolation::{
 };
 
 use crate::elle::{Expected, Verdict3, options};
-
-/// A folder of the data; `None`, said aloud, if it is not there.
-fn folder(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SHAKEDOWN_HISTORIES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories"),
-        PathBuf::from,
-    );
-    let folder = root.join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no {} (set SHAKEDOWN_HISTORIES)", folder.display());
-    None
-}
+use crate::published::folder;
 
 fn judge(text: &str, options: &Options) -> Result<Report, WrittenTwice> {
     judge_as(

@@ -6,5 +6,7 @@ mod fixtures;
 mod linearizable_keys;
 mod oracle;
 mod planted;
+#[path = "../published/mod.rs"]
+mod published;
 mod simulate;
 mod views;

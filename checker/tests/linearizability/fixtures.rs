@@ -1,6 +1,4 @@
-//! Published histories with known verdicts. They are not part of the repository: the tests look for them
-//! in the folder that `SHAKEDOWN_HISTORIES` names, or beside the repository, and say so if they are not
-//! there.
+//! Published histories with known verdicts, where they are there.
 
 use std::path::{Path, PathBuf};
 
@@ -16,19 +14,7 @@ use shakedown_checker::linearizability::{
     explain, overall,
 };
 
-/// A folder of the data; `None`, said aloud, if it is not there.
-pub(crate) fn folder(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SHAKEDOWN_HISTORIES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories"),
-        PathBuf::from,
-    );
-    let folder = root.join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no {} (set SHAKEDOWN_HISTORIES)", folder.display());
-    None
-}
+use crate::published::folder;
 
 pub(crate) fn files(folder: &Path) -> Vec<(String, String)> {
     let mut paths: Vec<_> = std::fs::read_dir(folder)

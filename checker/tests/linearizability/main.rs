@@ -3,6 +3,8 @@
 mod fixtures;
 mod oracle;
 mod planted;
+#[path = "../published/mod.rs"]
+mod published;
 mod random;
 mod small_histories;
 mod split_mix;
