@@ -110,20 +110,14 @@ impl Node {
         };
         let written = self.writer.write(write).await.map_err(write_error)?;
         let mut task = TaskSummary {
-            task_uid: written.task,
-            index_uid: index,
-            status: "succeeded".to_owned(),
-            kind: kind.to_owned(),
-            enqueued_at: jiff::Timestamp::now().to_string(),
             seq: Some(written.seq),
             stamp: Some(written.stamp),
             ignored: written.effects.iter().filter(|e| !e.applied).count() as u64,
-            had: Vec::new(),
-            documents: Vec::new(),
             origin: headers
                 .get(ORIGIN_HEADER)
                 .and_then(|v| v.to_str().ok())
                 .map(str::to_owned),
+            ..TaskSummary::succeeded(written.task, &index, kind)
         };
         self.tasks.remember(task.clone());
         if fencing.is_some() {

@@ -175,19 +175,7 @@ fn documents(cluster: &Cluster, index: &str, body: Body) -> Result<Vec<Item>, Ap
 }
 
 fn accepted(cluster: &Cluster, written: Written, kind: &str) -> Result<Response, ApiError> {
-    let task = TaskSummary {
-        task_uid: written.stamp,
-        index_uid: cluster.config.index.clone(),
-        status: "succeeded".to_owned(),
-        kind: kind.to_owned(),
-        enqueued_at: jiff::Timestamp::now().to_string(),
-        seq: None,
-        stamp: None,
-        ignored: 0,
-        had: Vec::new(),
-        documents: Vec::new(),
-        origin: None,
-    };
+    let task = TaskSummary::succeeded(written.stamp, &cluster.config.index, kind);
     let answer = (StatusCode::ACCEPTED, Json(task)).into_response();
     Ok(marked(answer, &written.degraded))
 }

@@ -98,6 +98,25 @@ pub(crate) struct TaskSummary {
     pub(crate) origin: Option<String>,
 }
 
+impl TaskSummary {
+    /// A task that is done, now, of this kind; without what only nodes tell.
+    pub(crate) fn succeeded(task_uid: u64, index: &str, kind: &str) -> Self {
+        TaskSummary {
+            task_uid,
+            index_uid: index.to_owned(),
+            status: "succeeded".to_owned(),
+            kind: kind.to_owned(),
+            enqueued_at: jiff::Timestamp::now().to_string(),
+            seq: None,
+            stamp: None,
+            ignored: 0,
+            had: Vec::new(),
+            documents: Vec::new(),
+            origin: None,
+        }
+    }
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }

@@ -229,24 +229,12 @@ impl Meilisearch {
         let task = self.checked(sent)?;
         self.checked(tasks::succeed(&self.api, task, deadline).await)?;
         let deletes = documents.iter().any(is_tombstone);
-        Ok(TaskSummary {
-            task_uid: task,
-            index_uid: index.to_owned(),
-            status: "succeeded".to_owned(),
-            kind: if deletes {
-                "documentDeletion"
-            } else {
-                "documentAdditionOrUpdate"
-            }
-            .to_owned(),
-            enqueued_at: jiff::Timestamp::now().to_string(),
-            seq: None,
-            stamp: None,
-            ignored: 0,
-            had: Vec::new(),
-            documents: Vec::new(),
-            origin: None,
-        })
+        let kind = if deletes {
+            "documentDeletion"
+        } else {
+            "documentAdditionOrUpdate"
+        };
+        Ok(TaskSummary::succeeded(task, index, kind))
     }
 
     /// Prepares the index, once. Failing to is certain not to have written anything.
