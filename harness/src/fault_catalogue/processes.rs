@@ -1,7 +1,7 @@
 //! Faults on processes, clocks, and what processes need.
 
 use shakedown_nemesis::fault::local::{
-    BURNERS, CPU_PERCENT, CRASH_MS, HOLD_MS, HOST_OFFSET_MS, MEMORY_MIB, SHARES,
+    BURNERS, CPU_PERCENT, CRASH_MS, HOLD_MS, HOST_OFFSET_MS, HOST_PPM, MEMORY_MIB, SHARES,
 };
 use shakedown_nemesis::fault::{LONGEST_OFFSET_MS, RATES, STROBE_MS};
 
@@ -166,10 +166,10 @@ pub(super) fn host_clock() -> Kind {
     Kind {
         name: "host_clock",
         strikes: "a host",
-        happens: "its own clock is set wrong",
-        mechanism: "`clock_settime` on the node",
-        needs: "`--allow-host-clock`, CAP_SYS_TIME, a kernel of its own",
-        undone: "the clock is set right by the monotonic one",
+        happens: "its own clock is set or runs wrong",
+        mechanism: "`clock_settime` or `adjtimex` on the node",
+        needs: "`--allow-host-clock`, CAP_SYS_TIME, a kernel of its own, no time service",
+        undone: "the clock is set right by one that nobody can set, and its rate is as before",
         doctor: &["host_clock"],
         keys: vec![
             key(
@@ -185,8 +185,18 @@ pub(super) fn host_clock() -> Kind {
                     HOST_OFFSET_MS.start(),
                     years(*HOST_OFFSET_MS.end())
                 ),
-                "required",
+                "",
                 "how far the clock is set off; with `-`: back",
+            ),
+            key(
+                "rate",
+                format!(
+                    "number, {} to {} less or more than 1",
+                    f64::from(*HOST_PPM.start()) / 1e6,
+                    f64::from(*HOST_PPM.end()) / 1e6
+                ),
+                "",
+                "instead of `offset`: so many times as fast as before do its clocks run",
             ),
         ],
     }

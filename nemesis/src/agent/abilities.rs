@@ -90,7 +90,8 @@ const FAULTS: &[(&str, Trial)] = &[
         clock::check().map(|()| "other clock functions in the vDSO of each process".to_owned())
     }),
     (HOST_CLOCK, |_| {
-        local::check_host_clock().map(|()| "clock_settime, with --allow-host-clock".to_owned())
+        local::check_host_clock()
+            .map(|()| "clock_settime and adjtimex, with --allow-host-clock".to_owned())
     }),
     ("power_loss", own_disk),
     ("disk_full", own_disk),

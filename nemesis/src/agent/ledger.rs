@@ -10,7 +10,7 @@ use super::cgroup::Group;
 use super::clock::Moment;
 use super::durable;
 use super::error::AgentError;
-use super::local::Reading;
+use super::local::{Frequency, Reading};
 use super::process::ProcessId;
 use super::state_dir::{StateDir, StateLock};
 use crate::fault::NodeFault;
@@ -93,6 +93,15 @@ pub(crate) enum UndoStep {
         before: Reading,
         /// By how much the fault sets it off, milliseconds.
         offset_ms: i64,
+    },
+    /// Let the host's clocks run as fast as before, and set its wall clock right.
+    SetHostClockRateRight {
+        /// How they went before.
+        before: Reading,
+        /// How fast they ran before.
+        natural: Frequency,
+        /// How fast the fault lets them run.
+        ours: Frequency,
     },
     /// Let the processes of a control group go on and go home, and remove it.
     RemoveGroup {

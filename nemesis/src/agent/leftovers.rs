@@ -85,6 +85,9 @@ fn in_place(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<String>, Age
         UndoStep::SetHostClockRight { .. } => {
             Some("the clock of this host may be set wrong".to_owned())
         }
+        UndoStep::SetHostClockRateRight { .. } => {
+            Some("the clocks of this host may run wrong".to_owned())
+        }
         UndoStep::EndLoader { .. } | UndoStep::KillRest { .. } => None,
         UndoStep::RestoreClocks { tag, .. } => match clock::shifted(*tag)?.len() {
             0 => None,

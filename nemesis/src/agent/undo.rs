@@ -260,6 +260,11 @@ fn undo_step(lock: &StateLock<'_>, step: &UndoStep) -> Result<Option<Evidence>, 
         UndoStep::SetHostClockRight { before, offset_ms } => {
             local::set_host_clock_right(*before, *offset_ms)?
         }
+        UndoStep::SetHostClockRateRight {
+            before,
+            natural,
+            ours,
+        } => local::set_host_clock_rate_right(*before, *natural, *ours)?,
         UndoStep::RemoveGroup { group } => {
             group.remove()?;
             evidence("control group after undo", "removed")

@@ -11,7 +11,7 @@ use crate::split::Split;
 pub type Form = (&'static str, &'static str);
 
 /// Every form of every fault that agents inflict. What is new in [`Fault::forms`] belongs here, too.
-pub const FORMS: [Form; 60] = [
+pub const FORMS: [Form; 61] = [
     ("partition", "both ways"),
     ("partition", "one way"),
     ("partition", "from clients"),
@@ -71,7 +71,8 @@ pub const FORMS: [Form; 60] = [
     ("corrupt", "truncate_bytes"),
     ("corrupt", "copy_bytes"),
     ("corrupt", "restore"),
-    ("host_clock", ""),
+    ("host_clock", "offset"),
+    ("host_clock", "rate"),
 ];
 
 impl Fault {
@@ -180,9 +181,9 @@ fn of_local(act: &LocalFault) -> Vec<&'static str> {
     match act {
         LocalFault::Freeze { .. } => vec!["freezer"],
         LocalFault::HoldThreads { .. } => vec!["threads"],
-        LocalFault::CrashLoop { .. }
-        | LocalFault::InodesFull { .. }
-        | LocalFault::HostClock { .. } => vec![""],
+        LocalFault::CrashLoop { .. } | LocalFault::InodesFull { .. } => vec![""],
+        LocalFault::HostClock { .. } => vec!["offset"],
+        LocalFault::HostClockRate { .. } => vec!["rate"],
         LocalFault::CpuQuota { .. } => vec!["quota_percent"],
         LocalFault::CpuBurn { .. } => vec!["burn"],
         LocalFault::MemoryLimit { .. } => vec!["more_mib"],

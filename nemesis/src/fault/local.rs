@@ -89,6 +89,11 @@ pub enum LocalFault {
         /// Added, milliseconds, within [`HOST_OFFSET_MS`] either way.
         offset_ms: i64,
     },
+    /// The node's own clocks run too fast or too slowly: where and when as above.
+    HostClockRate {
+        /// How much faster, millionths, within [`HOST_PPM`] either way.
+        ppm: i32,
+    },
     /// Bytes of a service's files are changed behind its back. Nothing puts them right.
     Corrupt {
         /// The service, as the system file names it; only files below its directory.
@@ -156,6 +161,9 @@ pub const MEMORY_MIB: RangeInclusive<u32> = 1..=1_048_576;
 /// By how much a host's clock may be set wrong, milliseconds: at least two seconds, which a time service would not slew
 /// away unseen, up to ten years.
 pub const HOST_OFFSET_MS: RangeInclusive<i64> = 2000..=crate::fault::LONGEST_OFFSET_MS;
+/// By how much the rate of a host's clocks may be changed, millionths: what can be told from noise within seconds, up to what
+/// the kernel takes (a tenth) less what a time service may have used of it.
+pub const HOST_PPM: RangeInclusive<i32> = 100..=90_000;
 /// Bits flipped.
 pub const BITS: RangeInclusive<u32> = 1..=1_000_000;
 /// Bytes cut off the end.
@@ -173,7 +181,7 @@ impl LocalFault {
             Self::MemoryLimit { .. } | Self::MemoryHold { .. } => "memory",
             Self::TaskLimit { .. } | Self::FileLimit { .. } => "limit",
             Self::InodesFull { .. } => "inodes_full",
-            Self::HostClock { .. } => "host_clock",
+            Self::HostClock { .. } | Self::HostClockRate { .. } => "host_clock",
             Self::Io { .. } => "io",
             Self::Corrupt { .. } => "corrupt",
         }
@@ -194,6 +202,7 @@ impl LocalFault {
             | Self::MemoryHold { .. }
             | Self::InodesFull { .. }
             | Self::HostClock { .. }
+            | Self::HostClockRate { .. }
             | Self::Io { .. } => None,
         }
     }
@@ -224,6 +233,12 @@ impl LocalFault {
                 &offset_ms.saturating_abs(),
                 &HOST_OFFSET_MS,
                 " ms either way",
+            ),
+            Self::HostClockRate { ppm } => within(
+                "rate",
+                &ppm.saturating_abs(),
+                &HOST_PPM,
+                " millionths more or less than 1",
             ),
             Self::Corrupt { files, damage, .. } => {
                 pattern(files)?;
@@ -270,6 +285,9 @@ impl LocalFault {
             }
             Self::HostClock { offset_ms } => {
                 format!("the clock of {nodes} itself set off by {offset_ms} ms")
+            }
+            Self::HostClockRate { ppm } => {
+                format!("the clocks of {nodes} themselves run by {ppm:+} millionths faster")
             }
             Self::InodesFull { dir } => format!("no inode left on disk {dir} on {nodes}"),
             Self::Io { dir, effects } => format!("disk {dir} on {nodes}: {}", effects.text()),
@@ -357,6 +375,8 @@ mod tests {
             held(1.0, 0),
             LocalFault::CpuBurn { threads: 0 },
             LocalFault::HostClock { offset_ms: -1999 },
+            LocalFault::HostClockRate { ppm: 99 },
+            LocalFault::HostClockRate { ppm: -90_001 },
             flip(0),
         ];
         let texts: Vec<String> = (refused.iter()).map(|f| f.check().unwrap_err()).collect();
@@ -366,6 +386,8 @@ mod tests {
         expected `hold` from 1 to 60000 ms
         expected `burn` from 1 to 1024 threads
         expected `offset` from 2000 to 315360000000 ms either way
+        expected `rate` from 100 to 90000 millionths more or less than 1
+        expected `rate` from 100 to 90000 millionths more or less than 1
         expected `bits` from 1 to 1000000
         ");
     }

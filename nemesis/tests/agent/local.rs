@@ -277,7 +277,7 @@ fn burners_use_processors_and_a_holder_memory_until_the_end() {
 fn a_service_that_asks_for_more_memory_than_it_gets_is_killed_by_the_kernel() {
     let node = Node::new(1);
     let script = "echo ready; while :; do while [ ! -e go ]; do sleep 0.02; done; rm go; \
-                  head -c 80M /dev/zero | tail -c 80M | wc -c; echo end ${PIPESTATUS[1]}; done";
+                  head -c 83886080 /dev/zero | tail -c 83886080 | wc -c; echo end ${PIPESTATUS[1]}; done";
     let mut agent = started(&node, script);
     let go = || fs::write(format!("{}/data/go", node.state()), "").unwrap();
     let limit = LocalFault::MemoryLimit {

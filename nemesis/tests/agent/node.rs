@@ -204,8 +204,9 @@ impl Node {
             name.starts_with("shakedown_") && name.ends_with(&format!("_{namespace}"))
         };
         let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        // Below the one hierarchy of version 2, or below each of version 1.
         entries("/sys/fs/cgroup".into())
-            .flat_map(|hierarchy| entries(hierarchy.path()))
+            .flat_map(|entry| entries(entry.path()).chain([entry]))
             .map(|group| group.path())
             .filter(ours)
             .collect()

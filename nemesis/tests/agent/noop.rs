@@ -313,7 +313,7 @@ fn without_its_effect_every_form_of_every_fault_is_skipped_and_nothing_happens()
     forms.extend(assert_skipped(&node, &mut agent, &on_the_service(&plain)));
     forms.extend(assert_skipped(&node, &mut agent, &on_a_layer(&layered)));
     // No node may be given this one here; see the agent's own tests.
-    forms.insert(("host_clock", ""));
+    forms.extend([("host_clock", "offset"), ("host_clock", "rate")]);
     assert_eq!(forms, FORMS.into_iter().collect());
 
     again(&node, "tick");

@@ -10,8 +10,13 @@ mod io;
 
 use std::time::Instant;
 
+use host_clock::Wrong;
+
 pub(crate) use file_limit::restore as restore_file_limit;
-pub(crate) use host_clock::{Reading, check as check_host_clock, undo as set_host_clock_right};
+pub(crate) use host_clock::{
+    Frequency, Reading, check as check_host_clock, set_rate_right as set_host_clock_rate_right,
+    set_right as set_host_clock_right,
+};
 
 use super::error::AgentError;
 use super::evidence::evidence;
@@ -42,7 +47,10 @@ pub(crate) fn prepare(
         LocalFault::FileLimit { .. } => Ok(Vec::new()),
         LocalFault::InodesFull { dir } => inodes::prepare(lock, dir),
         LocalFault::HostClock { offset_ms } => {
-            host_clock::prepare(order.allow_host_clock, *offset_ms)
+            host_clock::prepare(order.allow_host_clock, Wrong::Offset(*offset_ms))
+        }
+        LocalFault::HostClockRate { ppm } => {
+            host_clock::prepare(order.allow_host_clock, Wrong::Faster(*ppm))
         }
         LocalFault::Io { dir, .. } => io::prepare(lock, dir),
         LocalFault::Corrupt {
@@ -75,7 +83,12 @@ pub(crate) fn strike(
             file_limit::strike(lock, entry, (service, *more), noop, ordered)
         }
         LocalFault::InodesFull { dir } => inodes::strike(lock, dir, noop, ordered),
-        LocalFault::HostClock { .. } => host_clock::strike(&entry.undo, noop, ordered),
+        LocalFault::HostClock { offset_ms } => {
+            host_clock::strike(lock, entry, Wrong::Offset(*offset_ms), noop, ordered)
+        }
+        LocalFault::HostClockRate { ppm } => {
+            host_clock::strike(lock, entry, Wrong::Faster(*ppm), noop, ordered)
+        }
         LocalFault::Io { dir, effects } => io::strike(lock, dir, effects, noop, ordered),
         LocalFault::Corrupt {
             service,
@@ -107,7 +120,9 @@ pub(crate) fn last_look(
         | LocalFault::MemoryHold { .. } => helped::last_look(entry, act, installed),
         LocalFault::FileLimit { .. } => file_limit::last_look(entry, installed),
         LocalFault::InodesFull { dir } => inodes::last_look(dir, installed),
-        LocalFault::HostClock { .. } => host_clock::last_look(&entry.undo, installed),
+        LocalFault::HostClock { .. } | LocalFault::HostClockRate { .. } => {
+            host_clock::last_look(&entry.undo, installed)
+        }
         LocalFault::Io { dir, .. } => io::last_look(lock, dir, installed)?,
         LocalFault::Corrupt { .. } => installed,
     })

@@ -15,7 +15,9 @@ pub struct HostClockFault {
     /// Roles or node names.
     pub nodes: Spanned<Names>,
     /// How far the node's own clock is set off: a duration, with `-` before it to set it back.
-    pub offset: Spanned<String>,
+    pub offset: Option<Spanned<String>>,
+    /// So many times as fast as before do its clocks run.
+    pub rate: Option<f64>,
 }
 
 impl Local for HostClockFault {
@@ -24,7 +26,16 @@ impl Local for HostClockFault {
     }
 
     fn act(&self, _seed: u64, _disk: &str) -> Result<LocalFault, String> {
-        let offset_ms = offset_ms(&self.offset).map_err(|(_, message)| message)?;
-        Ok(LocalFault::HostClock { offset_ms })
+        match (&self.offset, self.rate) {
+            (Some(offset), None) => {
+                let offset_ms = offset_ms(offset).map_err(|(_, message)| message)?;
+                Ok(LocalFault::HostClock { offset_ms })
+            }
+            // What is no number of millionths becomes one that is out of bounds.
+            (None, Some(rate)) => Ok(LocalFault::HostClockRate {
+                ppm: ((rate - 1.0) * 1e6).round() as i32,
+            }),
+            _ => Err("expected exactly one of `offset`, `rate`".to_owned()),
+        }
     }
 }

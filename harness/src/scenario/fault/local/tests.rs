@@ -51,6 +51,8 @@ fn every_form_of_every_kind_is_accepted() {
         r#"io = { nodes = "joining", operations = ["sync"], fail = 0.5, latency = "20ms" }"#,
         r#"io = { nodes = "joining", torn = 0.1, bytes_per_second = 1048576 }"#,
         r#"host_clock = { nodes = "store", offset = "-1h" }"#,
+        r#"host_clock = { nodes = "store", rate = 1.09 }"#,
+        r#"host_clock = { nodes = "store", rate = 0.9999 }"#,
         r#"clock = { nodes = "store", service = "node", rate = 1.01 }"#,
         r#"clock = { nodes = "store", service = "node", offset = "-5s", strobe = "200ms" }"#,
         r#"clock = { nodes = "store", service = "node", freeze = true }"#,
@@ -103,6 +105,18 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
         (
             r#"host_clock = { nodes = "store", offset = "1s" }"#,
             "`offset` from 2000 to",
+        ),
+        (
+            r#"host_clock = { nodes = "store", rate = 1.2 }"#,
+            "`rate` from 100 to 90000 millionths",
+        ),
+        (
+            r#"host_clock = { nodes = "store", rate = nan }"#,
+            "`rate` from 100 to",
+        ),
+        (
+            r#"host_clock = { nodes = "store", offset = "1h", rate = 1.01 }"#,
+            "exactly one of `offset`, `rate`",
         ),
         (
             r#"clock = { nodes = "store", service = "node" }"#,
