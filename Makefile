@@ -6,11 +6,12 @@ BIN := target/$(HOST)/release
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := openssh-server nftables iproute2 e2fsprogs libssl-dev pkg-config gcc
 
-.PHONY: help setup build demo test bench lint
+.PHONY: help setup build demo planted test test-vm bench lint
 
 help:
 	@echo "make demo   install what is missing, build, run the loss table on a local cluster"
 	@echo "make test   install what is missing, build, run every test (needs root)"
+	@echo "make test-vm  run the tests on virtual machines (needs root, qemu-system-x86, /dev/net/tun)"
 	@echo "make bench  run the benchmarks whose figures stand in docs/benchmarks.md"
 	@echo "make lint   format, clippy, documentation"
 
@@ -41,6 +42,17 @@ test: setup planted
 		cargo nextest run --locked --workspace --no-fail-fast; \
 	else \
 		cargo test --locked --workspace --no-fail-fast; fi
+
+# What the machines boot from: Debian's kernel and busybox as packages, the rest from this machine.
+VM := target/vm
+$(VM)/root.img: harness/tests/virtual_machine/image.sh
+	./$< $(VM)
+
+# Opt-in: qemu is not among what the other tests need. Where something is missing, these fail and say what.
+test-vm: setup $(VM)/root.img
+	@[ "$$(id -u)" = 0 ] || { echo "make test-vm needs root: the tests make a network namespace (try: sudo -E make test-vm)"; exit 1; }
+	cargo build --locked --workspace --bins
+	SHAKEDOWN_VM=$(CURDIR)/$(VM) cargo test --locked -p shakedown --test virtual_machines -- --ignored --nocapture --test-threads 1
 
 bench: build
 	cargo bench --locked -p shakedown-checker --bench loss

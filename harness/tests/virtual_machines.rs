@@ -1,0 +1,272 @@
+//! Faults on hosts that own their kernel, which virtual machines are: `make test-vm` makes what they boot from and runs these.
+//!
+//! Clocks are looked at from outside, by `date` over SSH. This machine's own is never touched.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
+
+mod run;
+mod virtual_machine;
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use run::{Ended, Running, in_words, scenario, scenario_file, scratch};
+use serde_json::Value;
+use virtual_machine::Machines;
+
+/// From the end of a fault, or of who holds it, to a clock that is right; by default a lease is 5 s.
+const HEALED: Duration = Duration::from_secs(30);
+
+/// What reading a clock over SSH may be wrong by, seconds.
+const NOISE: f64 = 1.0;
+
+/// A minute of writes, with a fault on the store's clock.
+fn clock_scenario(wrong: &str, seconds: u32) -> String {
+    format!(
+        r#"
+name = "clock"
+description = "The store's own clock goes wrong."
+system = "miroir"
+configuration = "one store"
+expectation = "no acknowledged write is lost"
+roles = [{{ role = "router", nodes = 1 }}, {{ role = "store", nodes = 1 }}]
+expect = {{ loss = "none", writes_at_least = 10 }}
+[[load]]
+name = "writes"
+when = {{ at = "0s" }}
+until = {{ after = "wrong", delay = "2s" }}
+rate = 20
+processes = 2
+mix = {{ insert = 1 }}
+[[fault]]
+name = "wrong"
+when = {{ at = "2s" }}
+for = "{seconds}s"
+host_clock = {{ nodes = "store", {wrong} }}
+"#
+    )
+}
+
+/// A run of that, and what it says about itself at the end.
+struct ClockRun {
+    running: Running,
+    _files: tempfile::TempDir,
+}
+
+fn clock_run(machines: &Machines, wrong: &str, seconds: u32, more: &[&str]) -> ClockRun {
+    let files = scratch();
+    let file = scenario_file(&files, "clock.toml", &clock_scenario(wrong, seconds));
+    let out = files.path().join("runs").display().to_string();
+    let arguments = [
+        "run",
+        &file,
+        "--allow-host-clock",
+        "--seed",
+        "1",
+        "--out",
+        &out,
+    ];
+    ClockRun {
+        running: machines.shakedown(&[&arguments, more].concat()),
+        _files: files,
+    }
+}
+
+impl ClockRun {
+    /// The outcome of its fault, with the evidence, and how the run ended.
+    fn ended(self) -> (String, String, Ended) {
+        let ended = self.running.ended();
+        let results = ended.results();
+        let found = scenario(&results, "clock");
+        let fault = &found.faults[0];
+        let words = format!("{}\n{:#?}", in_words(found), fault);
+        println!("{words}");
+        (fault.outcome.clone(), words, ended)
+    }
+}
+
+/// Waits until the store's clock is ahead by what is looked for, behind if that is negative.
+fn until_ahead(machines: &Machines, running: &mut Running, seconds: f64) {
+    running.until("its clock is wrong", || machines.ahead(1) / seconds > 1.0);
+}
+
+/// Waits until the store's clock is as it was, and nothing is in the ledger.
+fn until_right(machines: &Machines, usual: f64) {
+    let deadline = Instant::now() + HEALED;
+    loop {
+        let off = machines.ahead(1) - usual;
+        let ledger = machines.on(1, "ls /var/lib/shakedown/ledger");
+        if off.abs() < NOISE && ledger.is_empty() {
+            println!("right again to {off:+.3} s");
+            return;
+        }
+        assert!(Instant::now() < deadline, "still {off:+.3} s off; {ledger}");
+    }
+}
+
+/// Kills processes on the store's machine by what is on their command line.
+fn kill_on_store(machines: &Machines, pattern: &str) {
+    machines.on(
+        1,
+        &format!(
+            "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q '{pattern}' && kill -9 ${{p#/proc/}}; done 2>/dev/null; true"
+        ),
+    );
+}
+
+/// How fast the kernel lets its clocks run.
+fn frequency(machines: &Machines) -> String {
+    machines.on(1, "adjtimex | grep -E '^ *(-f|-t) '")
+}
+
+#[test]
+#[ignore = "starts virtual machines: make test-vm"]
+fn every_fault_is_to_be_had_on_such_a_host_and_its_clock_only_while_no_time_service_keeps_it() {
+    let machines = Machines::start(1);
+    let doctor = || {
+        let ended = machines.run(&["doctor", "--json"]);
+        let answer: Value = serde_json::from_str(&ended.stdout).expect(&ended.said());
+        answer[0]["found"].as_array().unwrap().clone()
+    };
+    let found = doctor();
+    for fault in &found {
+        assert_eq!(fault["available"], true, "{fault}");
+    }
+    let version_2 = |fault: &&Value| fault["how"].as_str().unwrap().contains("version 2");
+    assert_eq!(found.iter().filter(version_2).count(), 4, "{found:#?}");
+
+    machines.on(
+        0,
+        "cp /bin/bash /run/chronyd && (/run/chronyd -c 'sleep 600; true' >/dev/null 2>&1 </dev/null &)",
+    );
+    let found = doctor();
+    let clock = found.iter().find(|fault| fault["fault"] == "host_clock");
+    let why = clock.unwrap()["how"].as_str().unwrap();
+    assert!(why.contains("chronyd (pid"), "{why}");
+    assert!(why.contains("stop it first"), "{why}");
+}
+
+#[test]
+#[ignore = "starts virtual machines: make test-vm"]
+fn a_clock_jumps_and_is_right_again_whoever_dies() {
+    let machines = Machines::start(2);
+    let usual = machines.ahead(1);
+    for (offset, seconds) in [("-1h", -3500.0), ("10m", 590.0)] {
+        let wrong = format!("offset = \"{offset}\"");
+        let mut run = clock_run(&machines, &wrong, 8, &[]);
+        until_ahead(&machines, &mut run.running, seconds);
+        let (outcome, words, ended) = run.ended();
+        assert_eq!(outcome, "installed", "{words}");
+        ended.expect(0);
+        until_right(&machines, usual);
+    }
+
+    let noop = clock_run(&machines, "offset = \"1h\"", 4, &["--noop-faults"]);
+    let (outcome, words, ended) = noop.ended();
+    assert_eq!(outcome, "skipped", "{words}");
+    ended.expect(2);
+    assert!((machines.ahead(1) - usual).abs() < NOISE);
+
+    let wrong = "offset = \"1h\"";
+    let mut run = clock_run(&machines, wrong, 120, &[]);
+    until_ahead(&machines, &mut run.running, 3500.0);
+    run.running.signal(Signal::SIGKILL);
+    until_right(&machines, usual);
+
+    let mut run = clock_run(&machines, wrong, 120, &[]);
+    until_ahead(&machines, &mut run.running, 3500.0);
+    kill_on_store(&machines, "[s]hakedown-agent.* serve");
+    until_right(&machines, usual);
+    run.running.signal(Signal::SIGKILL);
+}
+
+#[test]
+#[ignore = "starts virtual machines: make test-vm"]
+fn clocks_run_wrong_and_are_right_again_whoever_dies() {
+    let mut machines = Machines::start(2);
+    let (usual, natural) = (machines.ahead(1), frequency(&machines));
+    for (rate, seconds) in [("1.09", 1.0), ("0.91", -1.0)] {
+        let mut run = clock_run(&machines, &format!("rate = {rate}"), 25, &[]);
+        until_ahead(&machines, &mut run.running, seconds + usual);
+        let (from, started) = (machines.ahead(1), Instant::now());
+        std::thread::sleep(Duration::from_secs(5));
+        let gained = machines.ahead(1) - from;
+        println!(
+            "rate seen from outside: {}",
+            1.0 + gained / started.elapsed().as_secs_f64()
+        );
+        let (outcome, words, ended) = run.ended();
+        assert_eq!(outcome, "installed", "{words}");
+        ended.expect(0);
+        until_right(&machines, usual);
+        assert_eq!(frequency(&machines), natural);
+    }
+
+    let noop = clock_run(&machines, "rate = 1.05", 4, &["--noop-faults"]);
+    let (outcome, words, ended) = noop.ended();
+    assert_eq!(outcome, "skipped", "{words}");
+    ended.expect(2);
+    assert_eq!(frequency(&machines), natural);
+
+    let wrong = "rate = 1.09";
+    let mut run = clock_run(&machines, wrong, 120, &[]);
+    until_ahead(&machines, &mut run.running, 1.0 + usual);
+    run.running.signal(Signal::SIGKILL);
+    until_right(&machines, usual);
+    assert_eq!(frequency(&machines), natural);
+
+    // Without the watchdog, only the next one who comes can set it right.
+    let mut run = clock_run(&machines, wrong, 120, &[]);
+    until_ahead(&machines, &mut run.running, 1.0 + usual);
+    kill_on_store(&machines, "[s]hakedown-agent.* ");
+    run.running.signal(Signal::SIGKILL);
+    assert_ne!(frequency(&machines), natural);
+    let healed = machines.run(&["heal"]);
+    assert!(healed.stdout.contains("undone:"), "{}", healed.said());
+    until_right(&machines, usual);
+    assert_eq!(frequency(&machines), natural);
+
+    // After a power cut the kernel starts with its own frequency: there is nothing to undo, and nothing is.
+    let mut run = clock_run(&machines, wrong, 120, &[]);
+    until_ahead(&machines, &mut run.running, 1.0 + usual);
+    machines.power_off(1);
+    run.running.signal(Signal::SIGKILL);
+    machines.power_on(1);
+    machines.until_up(1);
+    machines.run(&["heal"]).expect(0);
+    until_right(&machines, usual);
+    assert_eq!(frequency(&machines), natural);
+}
+
+#[test]
+#[ignore = "starts virtual machines: make test-vm"]
+fn every_fault_of_a_node_and_of_the_network_happens_there_and_nothing_is_left() {
+    let machines = Machines::start(4);
+    for (name, text) in [
+        ("bad_nodes", include_str!("run/bad_nodes.toml")),
+        ("bad_network", include_str!("run/bad_network.toml")),
+    ] {
+        let files = scratch();
+        let file = scenario_file(&files, &format!("{name}.toml"), text);
+        let out = files.path().join("runs").display().to_string();
+        let ended = machines.run(&["run", &file, "--seed", "7", "--out", &out]);
+        let results = ended.results();
+        let found = scenario(&results, name);
+        let words = format!("{}{:#?}", in_words(found), found.faults);
+        for fault in &found.faults {
+            println!("{name}: {} {}", fault.name, fault.outcome);
+        }
+        for fault in &found.faults {
+            assert_eq!(fault.outcome, "installed", "{}: {words}", fault.name);
+        }
+        ended.expect(0);
+    }
+    let left = machines.run(&["doctor", "--leftovers"]);
+    left.expect(0);
+    for index in 0..4 {
+        assert_eq!(machines.on(index, "nft list tables"), "");
+        assert_eq!(
+            machines.on(index, "ls /sys/fs/cgroup | grep shakedown || true"),
+            ""
+        );
+    }
+}
