@@ -13,8 +13,11 @@ use run::{Ended, Running, in_words, scenario, scenario_file, scratch};
 use serde_json::Value;
 use virtual_machine::Machines;
 
-/// From the end of a fault, or of who holds it, to a clock that is right; by default a lease is 5 s.
-const HEALED: Duration = Duration::from_secs(30);
+/// Longer than such a machine may be without a processor.
+const LEASE_MS: &str = "20000";
+
+/// From the end of a fault, or of who holds it, to a clock that is right.
+const HEALED: Duration = Duration::from_secs(90);
 
 /// What reading a clock over SSH may be wrong by, seconds.
 const NOISE: f64 = 1.0;
@@ -56,17 +59,10 @@ fn clock_run(machines: &Machines, wrong: &str, seconds: u32, more: &[&str]) -> C
     let files = scratch();
     let file = scenario_file(&files, "clock.toml", &clock_scenario(wrong, seconds));
     let out = files.path().join("runs").display().to_string();
-    let arguments = [
-        "run",
-        &file,
-        "--allow-host-clock",
-        "--seed",
-        "1",
-        "--out",
-        &out,
-    ];
+    let lease = ["--allow-host-clock", "--lease-ms", LEASE_MS];
+    let arguments = ["run", &file, "--seed", "1", "--out", &out];
     ClockRun {
-        running: machines.shakedown(&[&arguments, more].concat()),
+        running: machines.shakedown(&[&arguments, &lease, more].concat()),
         _files: files,
     }
 }
@@ -248,7 +244,9 @@ fn every_fault_of_a_node_and_of_the_network_happens_there_and_nothing_is_left() 
         let files = scratch();
         let file = scenario_file(&files, &format!("{name}.toml"), text);
         let out = files.path().join("runs").display().to_string();
-        let ended = machines.run(&["run", &file, "--seed", "7", "--out", &out]);
+        let ended = machines.run(&[
+            "run", &file, "--seed", "7", "--out", &out, "--lease-ms", LEASE_MS,
+        ]);
         let results = ended.results();
         let found = scenario(&results, name);
         let words = format!("{}{:#?}", in_words(found), found.faults);

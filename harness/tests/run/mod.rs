@@ -67,6 +67,7 @@ pub(crate) struct Running {
     child: Child,
     what: String,
     dir: TempDir,
+    longest: Duration,
 }
 
 /// A `shakedown` process that has ended.
@@ -103,7 +104,14 @@ impl Running {
             child,
             what: format!("{command:?}"),
             dir,
+            longest: LONG,
         }
+    }
+
+    /// Lets it, and each thing that is waited for, take so long.
+    pub(crate) fn within(mut self, longest: Duration) -> Running {
+        self.longest = longest;
+        self
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -122,7 +130,7 @@ impl Running {
 
     /// Waits until something holds while it runs.
     pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = Instant::now() + LONG;
+        let deadline = Instant::now() + self.longest;
         while !holds() {
             let ended = self.child.try_wait().unwrap();
             assert!(
@@ -133,8 +141,9 @@ impl Running {
             );
             assert!(
                 Instant::now() < deadline,
-                "{}: not {what} within {LONG:?}:\n{}",
+                "{}: not {what} within {:?}:\n{}",
                 self.what,
+                self.longest,
                 self.said()
             );
             std::thread::sleep(POLL);
@@ -143,15 +152,16 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) fn ended(mut self) -> Ended {
-        let deadline = Instant::now() + LONG;
+        let deadline = Instant::now() + self.longest;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
             assert!(
                 Instant::now() < deadline,
-                "{}: still runs after {LONG:?}:\n{}",
+                "{}: still runs after {:?}:\n{}",
                 self.what,
+                self.longest,
                 self.said()
             );
             std::thread::sleep(POLL);

@@ -18,6 +18,9 @@ use crate::run::{Ended, Running, shakedown};
 /// From power on to an answer by SSH; on an idle machine it takes 5 s.
 const BOOT: Duration = Duration::from_secs(150);
 
+/// Longest time `shakedown` may take; these machines have a tenth of this one's speed.
+const LONGEST_RUN: Duration = Duration::from_secs(600);
+
 /// Longest time a command on a machine may take.
 const COMMAND_S: &str = "60";
 
@@ -153,7 +156,7 @@ impl Machines {
             .arg(self.images.join("key"))
             .arg("--known-hosts")
             .arg(self.files.path().join("known_hosts"));
-        Running::command(command)
+        Running::command(command).within(LONGEST_RUN)
     }
 
     /// `shakedown` on these machines, to its end.

@@ -287,7 +287,8 @@ impl LocalFault {
                 format!("the clock of {nodes} itself set off by {offset_ms} ms")
             }
             Self::HostClockRate { ppm } => {
-                format!("the clocks of {nodes} themselves run by {ppm:+} millionths faster")
+                let rate = 1.0 + f64::from(*ppm) / 1e6;
+                format!("the clocks of {nodes} themselves run {rate} times as fast")
             }
             Self::InodesFull { dir } => format!("no inode left on disk {dir} on {nodes}"),
             Self::Io { dir, effects } => format!("disk {dir} on {nodes}: {}", effects.text()),
