@@ -62,7 +62,7 @@ fn clock_run(machines: &Machines, wrong: &str, seconds: u32, more: &[&str]) -> C
     let lease = ["--allow-host-clock", "--lease-ms", LEASE_MS];
     let arguments = ["run", &file, "--seed", "1", "--out", &out];
     ClockRun {
-        running: machines.shakedown(&[&arguments, &lease, more].concat()),
+        running: machines.shakedown(&[&arguments[..], &lease[..], more].concat()),
         _files: files,
     }
 }
@@ -245,7 +245,14 @@ fn every_fault_of_a_node_and_of_the_network_happens_there_and_nothing_is_left() 
         let file = scenario_file(&files, &format!("{name}.toml"), text);
         let out = files.path().join("runs").display().to_string();
         let ended = machines.run(&[
-            "run", &file, "--seed", "7", "--out", &out, "--lease-ms", LEASE_MS,
+            "run",
+            &file,
+            "--seed",
+            "7",
+            "--out",
+            &out,
+            "--lease-ms",
+            LEASE_MS,
         ]);
         let results = ended.results();
         let found = scenario(&results, name);
@@ -267,4 +274,43 @@ fn every_fault_of_a_node_and_of_the_network_happens_there_and_nothing_is_left() 
             ""
         );
     }
+}
+
+#[test]
+#[ignore = "starts virtual machines: make test-vm"]
+fn torture_strikes_there_and_leaves_nothing() {
+    let machines = Machines::start(3);
+    let files = scratch();
+    let out = files.path().join("runs").display().to_string();
+    let faults = "partition,kill,pause";
+    let ended = machines.run(&[
+        "torture",
+        "--system",
+        "miroir",
+        "--faults",
+        faults,
+        "--interval",
+        "6s",
+        "--time",
+        "30s",
+        "--rate",
+        "20",
+        "--seed",
+        "3",
+        "--lease-ms",
+        LEASE_MS,
+        "--out",
+        &out,
+    ]);
+    println!("{}", ended.said());
+    let results = ended.results();
+    let found = &results.scenarios[0];
+    let struck = found
+        .faults
+        .iter()
+        .filter(|f| f.outcome == "installed")
+        .count();
+    assert!(struck >= 3, "{}{:#?}", in_words(found), found.faults);
+    ended.expect(0);
+    machines.run(&["doctor", "--leftovers"]).expect(0);
 }

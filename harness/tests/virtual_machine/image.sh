@@ -40,7 +40,7 @@ cp --remove-destination "$busybox" "$root/usr/bin/busybox"
 ln -s ../bin/busybox "$root/usr/sbin/modprobe"
 
 # The real programs, with their libraries, in place of busybox's.
-for program in sshd nft ip tc mkfs.ext4 bash date unshare nsenter pgrep; do
+for program in sshd nft ip tc mkfs.ext4 bash head tail date unshare nsenter pgrep; do
 	file=$(readlink -f "$(PATH=$PATH:/usr/sbin:/sbin command -v "$program")") || { echo "this machine lacks $program" >&2; exit 1; }
 	place=$root/usr/bin/$program
 	[ "$program" = sshd ] && place=$root/usr/sbin/sshd
