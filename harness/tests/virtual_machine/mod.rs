@@ -6,9 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
@@ -136,12 +136,23 @@ impl Machines {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// By how many seconds a machine's clock is ahead of this machine's, asked over SSH.
-    pub(crate) fn ahead(&self, index: usize) -> f64 {
-        let since = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-        let asked = since(SystemTime::now());
-        let shown: f64 = self.on(index, "date +%s.%N").trim().parse().unwrap();
-        shown - (asked + since(SystemTime::now())) / 2.0
+    /// Looks at a machine's clock, for as long as it runs.
+    pub(crate) fn watch(&self, index: usize) -> Watch {
+        let mut session = self
+            .ssh_command(&["ssh"], index)
+            .args([
+                "-o",
+                "ServerAliveInterval=20",
+                "-o",
+                "ServerAliveCountMax=6",
+            ])
+            .arg("while read line; do echo $EPOCHREALTIME; done")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let answers = BufReader::new(session.stdout.take().unwrap());
+        Watch { session, answers }
     }
 
     /// Starts `shakedown` on these machines.
@@ -174,19 +185,27 @@ impl Machines {
     }
 
     fn ssh(&self, index: usize, command: &str) -> Output {
-        let known_hosts = self.files.path().join("known_hosts");
-        self.command("timeout")
-            .args([COMMAND_S, "ssh", "-F", "none", "-o", "IdentitiesOnly=yes"])
-            .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5"])
-            .arg("-o")
-            .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
-            .arg("-i")
-            .arg(self.images.join("key"))
-            .arg(format!("root@{}", address(index)))
+        self.ssh_command(&["timeout", COMMAND_S, "ssh"], index)
             .arg(command)
             .stdin(Stdio::null())
             .output()
             .unwrap()
+    }
+
+    /// What runs a command on a machine, by this program and its first arguments.
+    fn ssh_command(&self, program: &[&str], index: usize) -> Command {
+        let known_hosts = self.files.path().join("known_hosts");
+        let mut command = self.command(program[0]);
+        command.args(&program[1..]);
+        command
+            .args(["-F", "none", "-o", "IdentitiesOnly=yes"])
+            .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
+            .arg("-o")
+            .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+            .arg("-i")
+            .arg(self.images.join("key"))
+            .arg(format!("root@{}", address(index)));
+        command
     }
 
     fn disk(&self, index: usize) -> PathBuf {
@@ -206,6 +225,41 @@ impl Drop for Machines {
         }
         let _ = self.network.kill();
         let _ = self.network.wait();
+    }
+}
+
+/// A connection to a machine on which its clock is read.
+pub(crate) struct Watch {
+    session: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Watch {
+    /// By how many seconds the machine's clock is ahead of this machine's: of some looks the one that took least.
+    pub(crate) fn ahead(&mut self) -> f64 {
+        let looks = (0..5).map(|_| self.look());
+        let least = looks.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        least.0
+    }
+
+    /// That, and how long the look took, seconds.
+    fn look(&mut self) -> (f64, f64) {
+        let since = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        let asked = since(SystemTime::now());
+        let questions = self.session.stdin.as_mut().unwrap();
+        questions.write_all(b"\n").unwrap();
+        let mut shown = String::new();
+        self.answers.read_line(&mut shown).unwrap();
+        let answered = since(SystemTime::now());
+        let shown: f64 = shown.trim().parse().expect("the machine is gone");
+        (shown - (asked + answered) / 2.0, answered - asked)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.session.kill();
+        let _ = self.session.wait();
     }
 }
 
