@@ -230,7 +230,10 @@ fn clocks_run_wrong_and_are_right_again_whoever_dies() {
     run.running.signal(Signal::SIGKILL);
     machines.power_on(1);
     machines.until_up(1);
+    // It took the time from its hardware's clock, which counts in seconds.
     let mut watch = machines.watch(1);
+    let usual = watch.ahead();
+    assert_eq!(frequency(&machines), natural);
     machines.run(&["heal"]).expect(0);
     until_right(&machines, &mut watch, usual);
     assert_eq!(frequency(&machines), natural);
