@@ -285,7 +285,7 @@ fn every_fault_of_a_node_and_of_the_network_happens_there_and_nothing_is_left() 
 #[test]
 #[ignore = "starts virtual machines: make test-vm"]
 fn torture_strikes_there_and_leaves_nothing() {
-    let machines = Machines::start(3);
+    let machines = Machines::start(4);
     let files = scratch();
     let out = files.path().join("runs").display().to_string();
     let faults = "partition,kill,pause";
