@@ -1,9 +1,10 @@
 //! The catalogue of faults: what there is to say of each kind in tables, once. Pages of documentation take their
 //! tables from here, and bounds come from the constants that faults are checked with.
 
+mod connections;
 mod disks;
-mod network;
 mod operations;
+mod packets;
 mod processes;
 mod tables;
 mod words;
@@ -96,14 +97,14 @@ fn storm_keys() -> Vec<Key> {
 /// Every kind, by what it strikes.
 pub fn kinds() -> Vec<Kind> {
     vec![
-        network::partition(),
-        network::split(),
-        network::delay(),
-        network::shape(),
-        network::reset(),
-        network::block(),
-        network::stream(),
-        network::dns(),
+        packets::partition(),
+        packets::split(),
+        packets::delay(),
+        packets::shape(),
+        connections::reset(),
+        connections::block(),
+        connections::stream(),
+        connections::dns(),
         processes::kill(),
         processes::pause(),
         processes::crash_loop(),

@@ -14,6 +14,7 @@ mod death;
 mod delay;
 mod disk;
 mod dns;
+mod every_form;
 mod layer;
 mod local;
 mod node;
