@@ -4,7 +4,7 @@ use shakedown_nemesis::fault::PROBABILITIES;
 use shakedown_nemesis::ports::{LATE_MS, LONGEST_PAUSE_MS, PIECES, PORTS};
 
 use super::words::{at_least, integer, time, time_up_to};
-use super::{Kind, key};
+use super::{Key, Kind, key};
 
 /// Of `reset`.
 pub(super) fn reset() -> Kind {
@@ -17,12 +17,7 @@ pub(super) fn reset() -> Kind {
         undone: "the rules are deleted",
         doctor: &["reset", "reset (containing)"],
         keys: vec![
-            key(
-                "nodes",
-                "names",
-                "required",
-                "the nodes that listen on the port",
-            ),
+            listeners(),
             key("port", integer(&PORTS), "required", "the port"),
             key(
                 "from",
@@ -61,12 +56,7 @@ pub(super) fn block() -> Kind {
         undone: "the rules are deleted",
         doctor: &["block", "block (refuse)"],
         keys: vec![
-            key(
-                "nodes",
-                "names",
-                "required",
-                "the nodes that listen on the port",
-            ),
+            listeners(),
             key("port", integer(&PORTS), "required", "the port"),
             key(
                 "from",
@@ -95,12 +85,7 @@ pub(super) fn stream() -> Kind {
         undone: "the rules are deleted, the process ends",
         doctor: &["stream"],
         keys: vec![
-            key(
-                "nodes",
-                "names",
-                "required",
-                "the nodes that listen on the port",
-            ),
+            listeners(),
             key("port", integer(&PORTS), "required", "the port"),
             key(
                 "from",
@@ -173,4 +158,13 @@ pub(super) fn dns() -> Kind {
             ),
         ],
     }
+}
+
+fn listeners() -> Key {
+    key(
+        "nodes",
+        "names",
+        "required",
+        "the nodes that listen on the port",
+    )
 }

@@ -4,7 +4,7 @@ use shakedown_nemesis::fault::io::{FRACTIONS, LONGEST_LATENCY_MS, SPEEDS};
 use shakedown_nemesis::fault::local::{BITS, CHUNK, CUT_OFF};
 
 use super::words::{at_least, integer, number, time_up_to};
-use super::{Kind, key};
+use super::{Key, Kind, key, nodes, service};
 
 /// Of `power_loss`.
 pub(super) fn power_loss() -> Kind {
@@ -17,12 +17,7 @@ pub(super) fn power_loss() -> Kind {
         undone: "the disk is mounted anew, the services are started",
         doctor: &["power_loss"],
         keys: vec![
-            key(
-                "nodes",
-                "names",
-                "required",
-                "where; their role has `disk_mib`",
-            ),
+            nodes_with_disks(),
             key(
                 "service",
                 "string",
@@ -44,12 +39,7 @@ pub(super) fn disk_full() -> Kind {
         undone: "the file is removed",
         doctor: &["disk_full"],
         keys: vec![
-            key(
-                "nodes",
-                "names",
-                "required",
-                "where; their role has `disk_mib`",
-            ),
+            nodes_with_disks(),
             key("leave_kib", "integer", "`0`", "what stays free, KiB"),
         ],
     }
@@ -65,12 +55,7 @@ pub(super) fn inodes_full() -> Kind {
         needs: "root, a disk of its own (`disk_mib`)",
         undone: "the files are removed",
         doctor: &["inodes_full"],
-        keys: vec![key(
-            "nodes",
-            "names",
-            "required",
-            "where; their role has `disk_mib`",
-        )],
+        keys: vec![nodes_with_disks()],
     }
 }
 
@@ -142,13 +127,8 @@ pub(super) fn corrupt() -> Kind {
         undone: "**not at all**",
         doctor: &["corrupt"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
-            key(
-                "service",
-                "string",
-                "required",
-                "a service of the system file",
-            ),
+            nodes(),
+            service(),
             key(
                 "files",
                 "string",
@@ -188,4 +168,13 @@ pub(super) fn corrupt() -> Kind {
             key("length", "integer", "to the end", "length of that part"),
         ],
     }
+}
+
+fn nodes_with_disks() -> Key {
+    key(
+        "nodes",
+        "names",
+        "required",
+        "where; their role has `disk_mib`",
+    )
 }

@@ -59,6 +59,21 @@ fn key(
     }
 }
 
+/// Where it strikes, on whatever is there.
+fn nodes() -> Key {
+    key("nodes", "names", "required", "where")
+}
+
+/// What it strikes there.
+fn service() -> Key {
+    key(
+        "service",
+        "string",
+        "required",
+        "a service of the system file",
+    )
+}
+
 /// What an item of a scenario has beside its fault.
 fn item_keys() -> Vec<Key> {
     vec![

@@ -6,7 +6,7 @@ use shakedown_nemesis::fault::local::{
 use shakedown_nemesis::fault::{LONGEST_OFFSET_MS, RATES, STROBE_MS};
 
 use super::words::{code, integer, length, number, span, time, years};
-use super::{Kind, key};
+use super::{Kind, key, nodes, service};
 use crate::scenario::{CrashLoopFault, PauseFault};
 
 /// Of `kill`.
@@ -20,13 +20,8 @@ pub(super) fn kill() -> Kind {
         undone: "the service is started again",
         doctor: &["kill"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
-            key(
-                "service",
-                "string",
-                "required",
-                "a service of the system file",
-            ),
+            nodes(),
+            service(),
             key(
                 "restart",
                 "boolean",
@@ -54,13 +49,8 @@ pub(super) fn pause() -> Kind {
         undone: "SIGCONT; the group is thawed and removed; the threads are let go",
         doctor: &["pause", "pause (freezer)", "pause (threads)"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
-            key(
-                "service",
-                "string",
-                "required",
-                "a service of the system file",
-            ),
+            nodes(),
+            service(),
             key(
                 "by",
                 "`\"signal\"`, `\"freezer\"` or `\"threads\"`",
@@ -94,13 +84,8 @@ pub(super) fn crash_loop() -> Kind {
         undone: "the process ends, the service is started",
         doctor: &["crash_loop"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
-            key(
-                "service",
-                "string",
-                "required",
-                "a service of the system file",
-            ),
+            nodes(),
+            service(),
             key(
                 "up",
                 time(&CRASH_MS),
@@ -128,13 +113,8 @@ pub(super) fn clock() -> Kind {
         undone: "the kernel's code is put back",
         doctor: &["clock"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
-            key(
-                "service",
-                "string",
-                "required",
-                "a service of the system file",
-            ),
+            nodes(),
+            service(),
             key(
                 "offset",
                 format!(
@@ -213,7 +193,7 @@ pub(super) fn cpu() -> Kind {
         undone: "the group is removed, or the process ends",
         doctor: &["cpu (quota)", "cpu (burn)"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
+            nodes(),
             key(
                 "service",
                 "string",
@@ -247,7 +227,7 @@ pub(super) fn memory() -> Kind {
         undone: "the group is removed, or the process ends",
         doctor: &["memory (limit)", "memory (hold)"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
+            nodes(),
             key(
                 "service",
                 "string",
@@ -281,13 +261,8 @@ pub(super) fn limit() -> Kind {
         undone: "the limit from before, or the group is removed",
         doctor: &["limit (files)", "limit (tasks)"],
         keys: vec![
-            key("nodes", "names", "required", "where"),
-            key(
-                "service",
-                "string",
-                "required",
-                "a service of the system file",
-            ),
+            nodes(),
+            service(),
             key(
                 "more_files",
                 "integer",

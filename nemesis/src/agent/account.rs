@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::durable;
 use super::process::ProcessId;
 use super::service::wait_until;
 
@@ -33,9 +34,7 @@ impl<T: Serialize + DeserializeOwned> Account<T> {
 
     /// Writes the file, so that a reader sees all or nothing.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("tmp");
-        fs::write(&unfinished, serde_json::to_vec(self)?)?;
-        fs::rename(&unfinished, path)
+        durable::show(path, self)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Small files that are either there in full, and stay so after a power cut, or not at all.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -22,6 +22,14 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), AgentErr
         .map_err(AgentError::file("write", &unfinished))?;
     fs::rename(&unfinished, path).map_err(AgentError::file("rename to", path))?;
     sync_parent(path)
+}
+
+/// Writes `value` as JSON to `path`, so that a reader sees all of it or what was there before. Not synced: for what a power
+/// cut may take.
+pub(crate) fn show<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let unfinished = unfinished(path);
+    fs::write(&unfinished, serde_json::to_vec(value)?)?;
+    fs::rename(&unfinished, path)
 }
 
 /// Where a file is until it is whole: another place for each, also for two whose names differ in the extension only.

@@ -67,9 +67,7 @@ impl Account {
     }
 
     fn write(self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("tmp");
-        fs::write(&unfinished, serde_json::to_vec(&self)?)?;
-        fs::rename(&unfinished, path)
+        durable::show(path, &self)
     }
 }
 
