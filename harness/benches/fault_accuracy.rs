@@ -261,10 +261,11 @@ impl Bench {
     }
 
     fn count(&self, nonce: u64) -> u64 {
-        match self
-            .receiver
-            .request(RequestBody::ProbeCount { nonce, wait_ms: 0 })
-        {
+        match self.receiver.request(RequestBody::ProbeCount {
+            nonce,
+            wanted: 0,
+            wait_ms: 0,
+        }) {
             Ok(Reply::Count { packets }) => packets,
             other => panic!("{other:?}"),
         }

@@ -321,6 +321,7 @@ fn a_killed_agent_fails_what_is_pending_and_everything_after() {
     };
     let pending = link.call(RequestBody::ProbeCount {
         nonce: 1,
+        wanted: 1,
         wait_ms: 60_000,
     });
     node.run("pkill -9 -f '[s]hakedown-agent.* serve'").unwrap();

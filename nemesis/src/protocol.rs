@@ -9,7 +9,7 @@ use crate::fault::NodeFault;
 use crate::outcome::NodeOutcome;
 
 /// Version of this protocol; the agent refuses a harness of another version.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Longest frame body accepted, bytes.
 pub const MAX_FRAME_BYTES: u32 = 16 << 20;
@@ -131,10 +131,12 @@ pub enum RequestBody {
         /// How many packets.
         count: u32,
     },
-    /// How many packets with this nonce have arrived; waits for the first up to `wait_ms`.
+    /// How many packets with this nonce have arrived; answered once there are `wanted`, or after `wait_ms`.
     ProbeCount {
         /// The nonce.
         nonce: u64,
+        /// How many packets are worth waiting for.
+        wanted: u64,
         /// Patience, milliseconds.
         wait_ms: u64,
     },

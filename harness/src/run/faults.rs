@@ -12,9 +12,12 @@ use shakedown_reports::results::FaultResult;
 
 use super::fleet::{Fleet, FleetError};
 
-/// Probe packets sent per direction, and how long the first may take to arrive.
+/// Probe packets sent per direction.
 const PROBE_PACKETS: u32 = 5;
-const PROBE_WAIT_MS: u64 = 150;
+/// How long none may arrive where none should, milliseconds.
+const SILENCE_MS: u64 = 150;
+/// How long they may take where all should arrive, milliseconds: a loaded node reads them late, and is not cut off.
+const ARRIVAL_MS: u64 = 2000;
 
 /// A fault that can strike at any moment.
 pub(crate) struct PreparedFault {
@@ -203,7 +206,7 @@ impl Nemesis {
         fleet: &Fleet,
         active: &mut ActiveFault,
         when: &str,
-        blocked: impl Fn(&Probe) -> bool,
+        blocked: impl Fn(&Probe) -> bool + Copy,
     ) {
         let probes = plan::probes(&active.fault);
         // Each by every version of IP that both nodes have.
@@ -217,8 +220,12 @@ impl Nemesis {
             .map(|(probe, other)| async move {
                 let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
                 let nodes = (probe.from.as_str(), probe.to.as_str());
-                let packets = (PROBE_PACKETS, PROBE_WAIT_MS);
-                let arrived = fleet.probe(nodes, other, nonce, packets).await;
+                let until = match blocked(&probe) {
+                    true => (1, SILENCE_MS),
+                    false => (u64::from(PROBE_PACKETS), ARRIVAL_MS),
+                };
+                let arrived = fleet.probe(nodes, other, nonce, PROBE_PACKETS, until);
+                let arrived = arrived.await;
                 (probe, other, arrived)
             });
         for (probe, other, arrived) in join_all(sent).await {

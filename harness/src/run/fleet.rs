@@ -260,14 +260,15 @@ impl Fleet {
         (self.node(from).is_ok_and(has_both)) && self.node(to).is_ok_and(has_both)
     }
 
-    /// Sends probe packets and says how many arrived. They go to the address by which the node is known, or with
+    /// Sends probe packets and says how many arrived, as soon as `wanted` did and at the latest after `wait_ms`. They go to the address by which the node is known, or with
     /// `other_protocol` to the first of the other version of IP.
     pub(crate) async fn probe(
         &self,
         (from, to): (&str, &str),
         other_protocol: bool,
         nonce: u64,
-        (count, wait_ms): (u32, u64),
+        count: u32,
+        (wanted, wait_ms): (u64, u64),
     ) -> Result<u64, FleetError> {
         let node = self.node(to)?;
         let v6 = node.addresses[0].is_ipv6() ^ other_protocol;
@@ -283,10 +284,12 @@ impl Fleet {
             },
         )
         .await?;
-        match self
-            .ask(to, RequestBody::ProbeCount { nonce, wait_ms })
-            .await?
-        {
+        let question = RequestBody::ProbeCount {
+            nonce,
+            wanted,
+            wait_ms,
+        };
+        match self.ask(to, question).await? {
             Reply::Count { packets } => Ok(packets),
             other => Err(FleetError::Unexpected {
                 node: to.to_owned(),

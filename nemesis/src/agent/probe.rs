@@ -35,14 +35,14 @@ impl Probes {
         Ok(bound)
     }
 
-    /// Packets with this nonce so far; waits up to `patience` for the first.
-    pub(crate) fn count(&self, nonce: u64, patience: Duration) -> u64 {
-        let counts = self.counts();
+    /// Packets with this nonce so far; waits up to `patience` until there are `wanted`.
+    pub(crate) fn count(&self, nonce: u64, wanted: u64, patience: Duration) -> u64 {
+        let so_far = |counts: &HashMap<u64, u64>| counts.get(&nonce).copied().unwrap_or(0);
         let (counts, _) = self
             .arrived
-            .wait_timeout_while(counts, patience, |counts| !counts.contains_key(&nonce))
+            .wait_timeout_while(self.counts(), patience, |counts| so_far(counts) < wanted)
             .unwrap_or_else(PoisonError::into_inner);
-        counts.get(&nonce).copied().unwrap_or(0)
+        so_far(&counts)
     }
 
     fn receive(&self, socket: &UdpSocket) {
@@ -96,14 +96,9 @@ mod tests {
         stray.send_to(b"hello", to).unwrap();
         send(to, 7, 1).unwrap();
         send(to, 8, 3).unwrap();
-        assert_eq!(probes.count(7, Duration::from_secs(5)), 1);
-        assert!(service_counts(&probes, 8, 3));
-        assert_eq!(probes.count(9, Duration::ZERO), 0);
-    }
-
-    fn service_counts(probes: &Probes, nonce: u64, packets: u64) -> bool {
-        crate::agent::service::wait_until(Duration::from_secs(5), || {
-            probes.count(nonce, Duration::ZERO) == packets
-        })
+        let patience = Duration::from_secs(20);
+        assert_eq!(probes.count(7, 1, patience), 1);
+        assert_eq!(probes.count(8, 3, patience), 3);
+        assert_eq!(probes.count(9, 1, Duration::ZERO), 0);
     }
 }

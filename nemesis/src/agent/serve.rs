@@ -255,8 +255,14 @@ impl Agent {
                     .map_err(|error| AgentError::Refused(format!("probe to {to}: {error}")))?;
                 Ok(Reply::Done)
             }
-            RequestBody::ProbeCount { nonce, wait_ms } => Ok(Reply::Count {
-                packets: self.probes.count(*nonce, Duration::from_millis(*wait_ms)),
+            RequestBody::ProbeCount {
+                nonce,
+                wanted,
+                wait_ms,
+            } => Ok(Reply::Count {
+                packets: self
+                    .probes
+                    .count(*nonce, *wanted, Duration::from_millis(*wait_ms)),
             }),
             RequestBody::Watch {
                 watch,

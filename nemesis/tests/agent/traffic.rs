@@ -28,7 +28,12 @@ pub(crate) fn probe(
         count: 5,
     });
     assert_eq!(sent, Ok(Reply::Done));
-    match to.ask(RequestBody::ProbeCount { nonce, wait_ms }) {
+    let wanted = 1;
+    match to.ask(RequestBody::ProbeCount {
+        nonce,
+        wanted,
+        wait_ms,
+    }) {
         Ok(Reply::Count { packets }) => packets,
         other => panic!("{other:?}"),
     }
