@@ -16,8 +16,8 @@ use super::service::wait_until;
 /// Asks the process to write its account.
 pub(crate) const TELL: Signal = Signal::SIGUSR1;
 
-/// How long it may take to say what it did.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take to say what it did; on a busy host a process waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Counts, and how often the agent had asked for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

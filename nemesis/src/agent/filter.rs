@@ -13,7 +13,7 @@ use super::ledger::{Entry, UndoStep};
 use super::nft::{self, Loader};
 use super::port_rules;
 use super::process::ProcessId;
-use super::queue::{self, Reader, Totals};
+use super::queue::{self, Looked, Reader, Totals};
 use super::rules::{self, Concerned, Table};
 use super::server::{self, Counts};
 use super::state_dir::StateLock;
@@ -229,6 +229,10 @@ fn attended(entry: &Entry, (process, totals): (&ProcessId, &Path), outcome: &mut
         NodeFault::Shape { effects, .. } => {
             let totals: Totals = account::latest(process, totals).unwrap_or_default();
             (totals.evidence(effects), totals.show(effects))
+        }
+        NodeFault::Reset { .. } => {
+            let looked: Looked = account::latest(process, totals).unwrap_or_default();
+            (looked.evidence().into_iter().collect(), true)
         }
         NodeFault::Stream { .. } | NodeFault::Dns { .. } => {
             let counts: Counts = account::latest(process, totals).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! A harness's end of an agent's channel.
 
+use std::fs;
 use std::io::Read;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -183,6 +184,21 @@ impl Channel {
     /// The agent's pid outside the node.
     pub(crate) fn pid(&self) -> i32 {
         only_child(self.entered.id())
+    }
+
+    /// Sends the process that reads a queue for the agent a signal.
+    pub(crate) fn signal_queue(&self, signal: Signal) {
+        let agent = self.pid();
+        let reads = |pid: &i32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.contains("(shakedown-queue)")
+                && stat.rsplit(')').next().unwrap().split_whitespace().nth(1)
+                    == Some(&agent.to_string())
+        };
+        let entries = fs::read_dir("/proc").unwrap();
+        let mut pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let reader = pids.find(reads).expect("a process that reads a queue");
+        kill(Pid::from_raw(reader), signal).unwrap();
     }
 
     /// Sends the agent a signal.

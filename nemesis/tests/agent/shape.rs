@@ -239,6 +239,37 @@ fn tcp_gets_through_loss_doubles_damage_and_disorder_unharmed() {
 }
 
 #[test]
+fn packets_that_come_faster_than_they_are_read_are_lost_and_each_is_counted() {
+    let (a, b) = pair();
+    let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
+    let half = Effects {
+        loss_percent: 50.0,
+        ..Effects::default()
+    };
+    at_b.install("bad", shape(&a, half));
+    // Nobody reads, and more come than the kernel keeps.
+    at_b.signal_queue(Signal::SIGSTOP);
+    let client = a.inside(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    for number in 0..80_000 {
+        client.send_to(&content(number), (b.ip, PORT)).unwrap();
+    }
+    at_b.signal_queue(Signal::SIGCONT);
+    let ended = at_b.undo("bad");
+    assert_eq!(ended.outcome, Outcome::Installed);
+    let unread = count(&ended, "lost beyond what was asked");
+    assert!(unread > 0);
+    let lost = seen(&ended, "lost");
+    let read: u64 = lost.split(' ').nth(2).unwrap().parse().unwrap();
+    let came = count(&ended, "packets counted by rule `shaped`");
+    assert_eq!(read + unread, came, "{ended:?}");
+    assert_eq!(
+        send(&a, &b, b.ip, 100).len(),
+        100,
+        "all is well after the end"
+    );
+}
+
+#[test]
 fn an_effect_that_no_packet_met_is_skipped_and_so_is_a_noop_one() {
     let (a, b) = pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);

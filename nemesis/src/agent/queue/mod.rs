@@ -6,6 +6,7 @@
 mod copies;
 mod damage;
 mod headers;
+mod matches;
 mod netlink;
 mod packets;
 mod rule;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use worker::queue_main;
 
+pub(crate) use self::matches::Looked;
 use self::rule::Filler;
 pub(crate) use self::totals::Totals;
 use self::worker::Work;
@@ -63,6 +65,7 @@ pub(crate) fn start(lock: &StateLock<'_>, order: Order<'_>) -> Result<Option<Rea
             patterns: containing.clone(),
             probability: *probability,
             seed: order.seed,
+            account: totals.clone(),
         },
         _ => return Ok(None),
     };

@@ -88,7 +88,7 @@ impl Netfilter {
         match self.receive(MsgFlags::MSG_DONTWAIT, each) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            // Messages were lost for want of room. Netfilter lets their packets pass.
+            // Messages were lost for want of room. Of packets the kernel says how many.
             Err(error) if error.raw_os_error() == Some(nix::Error::ENOBUFS as i32) => Ok(true),
             Err(error) => Err(error),
         }

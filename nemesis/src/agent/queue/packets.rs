@@ -1,5 +1,6 @@
 //! A queue of packets: the kernel hands them over, and does with each what it is told.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -15,9 +16,6 @@ const CONFIGURE_COPY: u16 = 2;
 const CONFIGURE_LENGTH: u16 = 3;
 const CONFIGURE_MASK: u16 = 4;
 const CONFIGURE_FLAGS: u16 = 5;
-/// Let packets pass when the queue is full.
-const FAIL_OPEN: u32 = 1;
-
 /// Hand over packets as they are which the kernel has put together from several.
 const WHOLE: u32 = 4;
 
@@ -30,8 +28,11 @@ const DROP: u32 = 0;
 const ACCEPT: u32 = 1;
 const REPEAT: u32 = 4;
 
-/// Packets that may be held at a time.
+/// Packets that the kernel keeps for this process at a time: held ones, and those not read yet.
 const LONGEST_QUEUE: u32 = 65_536;
+
+/// Packets that may be held at a time. As many more find room in the kernel until they are read.
+pub(crate) const MOST_HELD: usize = 32_768;
 
 /// Enough for the headers that state lengths.
 const HEAD_BYTES: u8 = 64;
@@ -91,14 +92,21 @@ impl Packets {
             netfilter.ask(&request().put(CONFIGURE_COPY, &copied).bytes())?;
             let length = LONGEST_QUEUE.to_be_bytes();
             netfilter.ask(&request().put(CONFIGURE_LENGTH, &length).bytes())?;
-            let wanted = if whole { FAIL_OPEN | WHOLE } else { FAIL_OPEN };
+            let wanted = if whole { WHOLE } else { 0 };
             let flags = request()
                 .put(CONFIGURE_FLAGS, &wanted.to_be_bytes())
-                .put(CONFIGURE_MASK, &(FAIL_OPEN | WHOLE).to_be_bytes());
+                .put(CONFIGURE_MASK, &WHOLE.to_be_bytes());
             netfilter.ask(&flags.bytes())?;
             return Ok(Self { netfilter, number });
         }
         Err(refusal)
+    }
+
+    /// Packets that came faster than they were read. The kernel forgets them, as an overloaded link does: none passes without
+    /// what it came here for, and senders that notice slow down.
+    pub(crate) fn unread(&self) -> io::Result<u64> {
+        unread(&fs::read_to_string(QUEUES)?, self.number)
+            .ok_or_else(|| io::Error::other(format!("no queue {} in {QUEUES}", self.number)))
     }
 
     /// Takes the packets that have come, each with what was copied of it; false if none has.
@@ -148,8 +156,39 @@ impl Packets {
     }
 }
 
+/// What the kernel says of its queues, a line each: number, reader, packets in it, mode, range, those for which the queue had no
+/// place, those for which the reader's socket had none, those that came, and 1.
+const QUEUES: &str = "/proc/self/net/netfilter/nfnetlink_queue";
+
+fn unread(queues: &str, number: u16) -> Option<u64> {
+    let mut lines = queues.lines().map(str::split_whitespace);
+    lines.find_map(|mut fields| {
+        let is_it = fields.next()?.parse() == Ok(number);
+        let counts = [fields.nth(4)?, fields.next()?].map(str::parse::<u64>);
+        match counts {
+            [Ok(no_place), Ok(no_room)] if is_it => Some(no_place + no_room),
+            _ => None,
+        }
+    })
+}
+
 impl AsFd for Packets {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.netfilter.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_packets_that_were_not_read_count_and_those_of_other_queues_do_not() {
+        let queues = "    0    700    12 2 65531    90    91     700  1
+53100     12     0 1     0     3 59936    80100  1\n";
+        assert_eq!(unread(queues, 53_100), Some(59_939));
+        assert_eq!(unread(queues, 0), Some(181));
+        assert_eq!(unread(queues, 53_101), None);
+        assert_eq!(unread("53100 12 0", 53_100), None, "cut short");
     }
 }

@@ -66,10 +66,14 @@ pub(super) fn shape(
                 .min(ACCOUNT_EVERY)
         });
         let news = listener.wait(Some(packets.as_fd()), wait)?;
-        while packets.take(|packet, bytes| link.take(packet, bytes, Instant::now()))? {}
+        // Those that are due go in between: where packets come without a pause, there is no other time.
+        while packets.take(|packet, bytes| link.take(packet, bytes, Instant::now()))? {
+            link.let_go(&packets, false)?;
+        }
         link.let_go(&packets, news == News::End)?;
         asked += u64::from(news == News::Tell);
         if news != News::Nothing || written.elapsed() >= ACCOUNT_EVERY {
+            link.shaper.totals.unread = packets.unread()?;
             let account = Account {
                 asked,
                 totals: link.shaper.totals,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::packets::MOST_HELD;
 use super::totals::Totals;
 use crate::effects::Effects;
 
@@ -74,8 +75,12 @@ impl<P> Shaper<P> {
         self.random.random_range(0..end)
     }
 
-    /// Holds a packet of `length` bytes until its time has come; gives it back if the link has no room.
+    /// Holds a packet of `length` bytes until its time has come; gives it back if the link or this host has no room.
     pub(crate) fn hold(&mut self, packet: P, length: usize, now: Instant) -> Result<(), P> {
+        if self.held.len() >= MOST_HELD {
+            self.totals.crowded += 1;
+            return Err(packet);
+        }
         let Some(sent) = self.sent(length, now) else {
             self.totals.overflowed += 1;
             return Err(packet);
@@ -279,6 +284,28 @@ mod tests {
         assert!((820..=1180).contains(&overtaken), "{overtaken}");
         assert_eq!(shaper.totals.longest_us, 5000);
         assert_eq!(came.len(), 10_000);
+    }
+
+    #[test]
+    fn what_this_host_has_no_room_for_is_lost_and_counted() {
+        let effects = Effects {
+            delay_ms: 1000,
+            ..Effects::default()
+        };
+        let mut shaper = Shaper::new(effects, 1);
+        let now = Instant::now();
+        for number in 0..MOST_HELD {
+            assert_eq!(shaper.hold(number, 100, now), Ok(()));
+        }
+        assert_eq!(shaper.hold(MOST_HELD, 100, now), Err(MOST_HELD));
+        let evidence = shaper.totals.evidence(&effects);
+        let lost = evidence
+            .iter()
+            .find(|e| e.what == "lost beyond what was asked");
+        assert!(lost.unwrap().seen.starts_with("1 packets"), "{evidence:?}");
+        // As soon as one has gone, there is room again.
+        assert_eq!(shaper.release(now + 1000 * MS), Some(0));
+        assert_eq!(shaper.hold(MOST_HELD, 100, now), Ok(()));
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub(crate) struct Totals {
     pub(crate) slowed: u64,
     /// Dropped because too many waited.
     pub(crate) overflowed: u64,
+    /// Lost because they came faster than they were read.
+    pub(crate) unread: u64,
+    /// Lost because more were held than a host may hold.
+    pub(crate) crowded: u64,
     /// Let go.
     pub(crate) let_go: u64,
     /// Those of them let go after one that came later.
@@ -102,6 +106,12 @@ impl Totals {
                 self.bytes, self.slowed, self.overflowed, effects.rate
             );
             found.push(evidence("passed the slow link", seen));
+        }
+        let lost = self.unread + self.crowded;
+        if lost > 0 {
+            let seen =
+                format!("{lost} packets: they came faster than this host can have effects on them");
+            found.push(evidence("lost beyond what was asked", seen));
         }
         if effects.delay_ms > 0 && self.let_go > 0 {
             let milliseconds = |us: u64| us as f64 / 1e3;

@@ -2,7 +2,6 @@
 //! what it still holds.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng};
@@ -10,12 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use regex::bytes::RegexSet;
 use serde::{Deserialize, Serialize};
 
-use super::headers::tcp_payload;
-use super::packets::{Copy, Packets};
+use super::matches::mark_matches;
 use super::shape::shape;
-use crate::agent::attendant::{ACCOUNT_EVERY, Listener, News, say_ready};
+use crate::agent::attendant::Listener;
 use crate::agent::error::AgentError;
-use crate::agent::rules::{LOT_BIT, MATCH_BIT};
 use crate::effects::Effects;
 
 /// What is to be done with the packets.
@@ -39,6 +36,8 @@ pub(crate) enum Work {
         probability: f64,
         /// Of the lots.
         seed: u64,
+        /// Where to keep account.
+        account: PathBuf,
     },
 }
 
@@ -64,44 +63,12 @@ fn run(work: &Work) -> io::Result<()> {
             patterns,
             probability,
             seed,
+            account,
         } => {
             let patterns = RegexSet::new(patterns).map_err(io::Error::other)?;
             let mut random = ChaCha8Rng::seed_from_u64(*seed);
-            mark_matches(&patterns, || random.random_bool(*probability), &listener)
-        }
-    }
-}
-
-/// `lot` is drawn for each packet that matches.
-fn mark_matches(
-    patterns: &RegexSet,
-    mut lot: impl FnMut() -> bool,
-    listener: &Listener,
-) -> io::Result<()> {
-    let mut packets = Packets::open(Copy::Everything, true)?;
-    say_ready(packets.number)?;
-    let mut judged = Vec::new();
-    loop {
-        let news = listener.wait(Some(packets.as_fd()), ACCOUNT_EVERY)?;
-        while packets.take(|packet, bytes| {
-            let matches = tcp_payload(bytes).is_some_and(|payload| patterns.is_match(payload));
-            judged.push((packet, matches));
-        })? {
-            for (packet, matches) in judged.drain(..) {
-                if matches {
-                    let bits = if lot() {
-                        MATCH_BIT | LOT_BIT
-                    } else {
-                        MATCH_BIT
-                    };
-                    packets.mark(packet, bits)?;
-                } else {
-                    packets.accept(packet)?;
-                }
-            }
-        }
-        if news == News::End {
-            return Ok(());
+            let lot = || random.random_bool(*probability);
+            mark_matches(&patterns, lot, account, &listener)
         }
     }
 }
