@@ -266,7 +266,7 @@ impl Bench {
             wanted: 0,
             wait_ms: 0,
         }) {
-            Ok(Reply::Count { packets }) => packets,
+            Ok(Reply::Count { packets, .. }) => packets,
             other => panic!("{other:?}"),
         }
     }

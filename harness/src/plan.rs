@@ -196,10 +196,7 @@ impl Plan {
     pub fn roles(&self) -> BTreeMap<String, Vec<NodeRef>> {
         let mut roles: BTreeMap<String, Vec<NodeRef>> = BTreeMap::new();
         for node in &self.nodes {
-            let node_ref = NodeRef {
-                name: node.name.clone(),
-                address: node.address.clone(),
-            };
+            let node_ref = NodeRef::new(&node.name, &node.address);
             roles.entry(node.role.clone()).or_default().push(node_ref);
         }
         roles

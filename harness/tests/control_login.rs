@@ -191,6 +191,7 @@ fn an_address_without_a_machine_is_unreachable_within_the_time_limit() {
         host: format!("{prefix}.99"),
         port: None,
         user: None,
+        cluster: Vec::new(),
     };
     let access = Access {
         patience: Patience {
@@ -252,6 +253,7 @@ fn a_server_that_accepts_but_never_greets_is_given_up() {
         host: cluster.info().harness_address().to_string(),
         port: Some(silent.local_addr().unwrap().port()),
         user: None,
+        cluster: Vec::new(),
     };
     let access = Access {
         patience: Patience {
@@ -280,6 +282,7 @@ fn a_name_that_does_not_resolve_is_named() {
         host: "two..dots".to_owned(),
         port: None,
         user: Some("root".to_owned()),
+        cluster: Vec::new(),
     };
     // No DNS server is asked about a name that cannot be one.
     let error = SshRemote::new(&node, &Access::default())

@@ -131,7 +131,10 @@ mod tests {
                 rss_kib: 9000,
             })),
             Ok(Reply::Fault(outcome)),
-            Ok(Reply::Count { packets: u64::MAX }),
+            Ok(Reply::Count {
+                packets: u64::MAX,
+                from: Vec::new(),
+            }),
             Err("no fault `cut`".into()),
         ];
         let mut messages: Vec<Message> = (0..)

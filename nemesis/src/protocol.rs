@@ -9,7 +9,7 @@ use crate::fault::NodeFault;
 use crate::outcome::NodeOutcome;
 
 /// Version of this protocol; the agent refuses a harness of another version.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Longest frame body accepted, bytes.
 pub const MAX_FRAME_BYTES: u32 = 16 << 20;
@@ -140,6 +140,11 @@ pub enum RequestBody {
         /// Patience, milliseconds.
         wait_ms: u64,
     },
+    /// Says from which addresses the harness's clients speak; until then they are those of `management`.
+    Clients {
+        /// The addresses, as this node sees them.
+        addresses: Vec<IpAddr>,
+    },
     /// Sends a [`Notice::Line`] for each line appended to a file from now on (from its start if it does
     /// not exist yet) that matches a regular expression.
     Watch {
@@ -187,10 +192,22 @@ pub enum ServiceState {
     Dead {
         /// Its last process id.
         pid: i32,
-        /// How that ended (`SIGSEGV, core dumped`); `None` if nobody was there to see it.
+        /// How that ended (`SIGSEGV, core dumped: /srv/core (245760 bytes)`); `None` if nobody was there to see it.
         #[serde(default)]
         how: Option<String>,
+        /// The core it left, if that is a file which was found.
+        #[serde(default)]
+        core: Option<CoreFile>,
     },
+}
+
+/// The memory of a process that crashed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreFile {
+    /// Where it lies on the node.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
 }
 
 /// What an agent sends.
@@ -243,6 +260,8 @@ pub enum Reply {
     Count {
         /// Packets that arrived.
         packets: u64,
+        /// The addresses they came from, as this node sees them, each once.
+        from: Vec<IpAddr>,
     },
 }
 

@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::ground::Ground;
 use super::{Failure, say};
 use crate::control::{AgentError, ControlError, Remote, SshRemote, place_agent, quote};
-use crate::run::local_binary;
+use crate::run::{check_nodes, local_binary};
 
 /// Trying every mechanism takes a second, or some on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,9 +53,32 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         false => abilities_text(&answers),
     };
     say(&text)?;
-    Ok(exit(&answers, |ability| {
+    let exit = exit(&answers, |ability| {
         ability.available || ability.only_with.is_some()
-    }))
+    });
+    let listed = (ground.nodes.iter()).any(|node| !node.cluster.is_empty());
+    match listed && exit != Exit::HarnessError {
+        true => Ok(found_at_their_addresses(&ground)?.unwrap_or(exit)),
+        false => Ok(exit),
+    }
+}
+
+/// Looks whether nodes are where the list says, behind `=`; what to exit with if not.
+fn found_at_their_addresses(ground: &Ground) -> Result<Option<Exit>, Failure> {
+    let agent = local_binary("shakedown-agent", &BTreeMap::new()).map_err(Failure::harness)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;
+    match runtime.block_on(check_nodes(&ground.nodes, &ground.access, &agent)) {
+        Ok(doubts) => {
+            for doubt in doubts {
+                eprintln!("warning: {doubt}");
+            }
+            Ok(None)
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            Ok(Some(Exit::HarnessError))
+        }
+    }
 }
 
 /// Puts the agent on each node, if it isn't there, and asks it.

@@ -150,10 +150,7 @@ fn dry_run(
     let nodes = match Ground::existing(&args.nodes)? {
         Some(ground) => run::node_refs(&ground.nodes, &ground.access).map_err(Failure::usage)?,
         None => (1..=args.nodes.local.unwrap_or(needed))
-            .map(|n| NodeRef {
-                name: format!("n{n}"),
-                address: "(local)".to_owned(),
-            })
+            .map(|n| NodeRef::new(format!("n{n}"), "(local)"))
             .collect(),
     };
     for item in items(args, catalogue, chosen, &nodes, seed)? {

@@ -70,6 +70,7 @@ impl ClusterInfo {
                 host: self.subnet.node(index).to_string(),
                 port: None,
                 user: None,
+                cluster: Vec::new(),
             })
             .collect()
     }

@@ -61,6 +61,8 @@ pub struct HelloReply {
     pub missing: Vec<String>,
     /// All addresses by which others may reach it.
     pub addresses: Vec<IpAddr>,
+    /// Where the node sees this machine's SSH connections come from: a NAT's or jump host's address, if there is one.
+    pub harness: IpAddr,
 }
 
 /// A running agent. Dropping the link ends the agent, which undoes its faults.
@@ -109,7 +111,7 @@ impl AgentLink {
         };
         let mut management = options.management.clone();
         management.push(prepared.harness);
-        let hello = link.greet(RequestBody::Hello {
+        let greeting = RequestBody::Hello {
             protocol: PROTOCOL_VERSION,
             run: options.run.clone(),
             lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
@@ -118,11 +120,12 @@ impl AgentLink {
             probation_ms: u64::try_from(options.probation.as_millis()).unwrap_or(u64::MAX),
             allow_host_clock: options.allow_host_clock,
             seed: xxh3_64_with_seed(link.node.as_bytes(), options.seed),
-        })?;
+        };
+        let hello = link.greet(greeting, prepared.harness)?;
         Ok((link, hello))
     }
 
-    fn greet(&self, hello: RequestBody) -> Result<HelloReply, AgentError> {
+    fn greet(&self, hello: RequestBody, harness: IpAddr) -> Result<HelloReply, AgentError> {
         match self.request(hello)? {
             Reply::Hello {
                 protocol: PROTOCOL_VERSION,
@@ -133,6 +136,7 @@ impl AgentLink {
                 healed,
                 missing,
                 addresses,
+                harness,
             }),
             other => Err(AgentError::Nonsense {
                 node: self.node.clone(),

@@ -349,6 +349,7 @@ fn name_of(body: &RequestBody) -> &'static str {
         RequestBody::ProbeListen => "listen for probes",
         RequestBody::ProbeSend { .. } => "send probes",
         RequestBody::ProbeCount { .. } => "count probes",
+        RequestBody::Clients { .. } => "hear where clients are",
         RequestBody::Watch { .. } => "watch a file",
     }
 }

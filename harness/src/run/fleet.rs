@@ -11,7 +11,9 @@ use shakedown_nemesis::plan::{PlanError, Topology};
 use shakedown_nemesis::protocol::{Notice, Reply, RequestBody};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::nodes::Known;
 use super::own_machine::{refuse_own_clock, refuse_own_machine};
+use super::reach;
 use crate::control::{AgentError, AgentLink, ControlError, LinkOptions, Output, Remote, SshRemote};
 
 /// Why something could not be asked of a node.
@@ -61,6 +63,16 @@ pub enum FleetError {
         /// The node.
         node: String,
     },
+    /// SSH reaches the node by way of another.
+    #[error(
+        "{node} is reached by way of {through}, whose faults would cut this machine off from it: go by a host that is no node"
+    )]
+    ThroughNode {
+        /// The node.
+        node: String,
+        /// The other.
+        through: String,
+    },
     /// The node's clock is that of the machine this runs on.
     #[error(
         "{node} runs on the kernel of the machine this runs on: setting its clock would set this machine's"
@@ -77,15 +89,28 @@ pub enum FleetError {
 /// A node with its agent.
 pub(crate) struct FleetNode {
     pub(crate) name: String,
-    /// By which it is known first, then the others it has.
-    addresses: Vec<IpAddr>,
+    pub(super) known: Known,
+    /// Those by which it is known first, then the others it has.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Those it has itself, as its agent says.
+    pub(super) own: Vec<IpAddr>,
+    /// Where it sees this machine's SSH connections come from.
+    harness: IpAddr,
     link: AgentLink,
     remote: Arc<SshRemote>,
     /// Where its agent counts probe packets.
-    probe_port: u16,
+    pub(super) probe_port: u16,
 }
 
 impl FleetNode {
+    /// Where other nodes send it probe packets: to listed addresses if there are some, else to any it has.
+    fn probed(&self) -> &[IpAddr] {
+        match self.known.listed {
+            true => &self.known.addresses,
+            false => &self.addresses,
+        }
+    }
+
     /// Runs a shell command within the usual time.
     pub(crate) async fn exec(&self, command: &str) -> Result<Output, ControlError> {
         let (remote, command) = (self.remote.clone(), command.to_owned());
@@ -123,24 +148,37 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
     }
 }
 
-/// The address by which a node is known, then the others it has.
-fn first(known: IpAddr, mut all: Vec<IpAddr>) -> Vec<IpAddr> {
-    all.retain(|address| *address != known);
-    all.insert(0, known);
-    all
+/// The addresses by which a node is known, then the others it has.
+fn first(known: &[IpAddr], own: &[IpAddr]) -> Vec<IpAddr> {
+    let others = own.iter().filter(|address| !known.contains(address));
+    known.iter().chain(others).copied().collect()
 }
 
 /// Leaves out addresses that several nodes say are theirs, as that of a bridge which containers bring along: they tell
-/// nobody apart. That by which a node is known stays.
+/// nobody apart. Those by which a node is known stay.
 fn forget_shared(nodes: &mut [FleetNode]) {
     let mut owners: BTreeMap<IpAddr, usize> = BTreeMap::new();
     for address in nodes.iter().flat_map(|node| &node.addresses) {
         *owners.entry(*address).or_default() += 1;
     }
     for node in nodes {
-        let known = node.addresses[0];
-        (node.addresses).retain(|address| *address == known || owners[address] == 1);
+        let known = &node.known.addresses;
+        (node.addresses).retain(|address| known.contains(address) || owners[address] == 1);
     }
+}
+
+/// Faults on a node must not cut off the others.
+fn refuse_way_through_nodes(nodes: &[FleetNode]) -> Result<(), FleetError> {
+    for node in nodes {
+        let mut others = nodes.iter().filter(|other| other.name != node.name);
+        if let Some(other) = others.find(|other| other.addresses.contains(&node.harness)) {
+            return Err(FleetError::ThroughNode {
+                node: node.name.clone(),
+                through: other.name.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Every node of a run.
@@ -156,53 +194,56 @@ impl Fleet {
     /// `network_faults`, if a node lacks what those need.
     pub(crate) async fn open(
         remotes: &[Arc<SshRemote>],
-        addresses: &[IpAddr],
+        known: &[Known],
         agent: &Path,
         options: &LinkOptions,
         network_faults: bool,
         notices: &UnboundedSender<(String, Notice)>,
     ) -> Result<Self, FleetError> {
-        let opened = remotes
-            .iter()
-            .zip(addresses)
-            .map(|(remote, address)| async {
-                refuse_own_machine(remote, *address).await?;
-                if options.allow_host_clock {
-                    refuse_own_clock(remote).await?;
-                }
-                let (on, agent, options, notices) = (
-                    remote.clone(),
-                    agent.to_owned(),
-                    options.clone(),
-                    notices.clone(),
-                );
-                let (link, hello) =
-                    blocking(move || AgentLink::open(&on, &agent, &options, notices)).await?;
-                let name = remote.node().to_owned();
-                if network_faults && !hello.missing.is_empty() {
-                    let missing = hello.missing.join("; ");
-                    return Err(FleetError::Lacks {
-                        node: name,
-                        missing,
-                    });
-                }
-                match link.call(RequestBody::ProbeListen).await? {
-                    Reply::Probe { port } => Ok(FleetNode {
-                        name,
-                        addresses: first(*address, hello.addresses),
-                        link,
-                        remote: remote.clone(),
-                        probe_port: port,
-                    }),
-                    other => Err(FleetError::Unexpected {
-                        node: name,
-                        reply: format!("{other:?}"),
-                    }),
-                }
-            });
+        let opened = remotes.iter().zip(known).map(|(remote, known)| async {
+            refuse_own_machine(remote, &known.addresses).await?;
+            if options.allow_host_clock {
+                refuse_own_clock(remote).await?;
+            }
+            let (on, agent, options, notices) = (
+                remote.clone(),
+                agent.to_owned(),
+                options.clone(),
+                notices.clone(),
+            );
+            let (link, hello) =
+                blocking(move || AgentLink::open(&on, &agent, &options, notices)).await?;
+            let name = remote.node().to_owned();
+            if network_faults && !hello.missing.is_empty() {
+                let missing = hello.missing.join("; ");
+                return Err(FleetError::Lacks {
+                    node: name,
+                    missing,
+                });
+            }
+            match link.call(RequestBody::ProbeListen).await? {
+                Reply::Probe { port } => Ok(FleetNode {
+                    name,
+                    known: known.clone(),
+                    addresses: first(&known.addresses, &hello.addresses),
+                    own: hello.addresses,
+                    harness: hello.harness,
+                    link,
+                    remote: remote.clone(),
+                    probe_port: port,
+                }),
+                other => Err(FleetError::Unexpected {
+                    node: name,
+                    reply: format!("{other:?}"),
+                }),
+            }
+        });
         let mut nodes = try_join_all(opened).await?;
         forget_shared(&mut nodes);
-        Ok(Fleet { nodes })
+        refuse_way_through_nodes(&nodes)?;
+        let fleet = Fleet { nodes };
+        reach::tell_clients(&fleet).await?;
+        Ok(fleet)
     }
 
     /// Ends every agent, which undoes its faults, and waits for them.
@@ -255,7 +296,7 @@ impl Fleet {
     /// Whether probe packets can be sent from one node to another by IPv6 as well as by IPv4.
     pub(crate) fn both_protocols(&self, from: &str, to: &str) -> bool {
         let has_both = |node: &FleetNode| {
-            node.addresses.iter().any(IpAddr::is_ipv4) && node.addresses.iter().any(IpAddr::is_ipv6)
+            node.probed().iter().any(IpAddr::is_ipv4) && node.probed().iter().any(IpAddr::is_ipv6)
         };
         (self.node(from).is_ok_and(has_both)) && self.node(to).is_ok_and(has_both)
     }
@@ -272,9 +313,22 @@ impl Fleet {
     ) -> Result<u64, FleetError> {
         let node = self.node(to)?;
         let v6 = node.addresses[0].is_ipv6() ^ other_protocol;
-        let address = node.addresses.iter().find(|a| a.is_ipv6() == v6);
-        let address = address.unwrap_or(&node.addresses[0]);
-        let target = SocketAddr::new(*address, node.probe_port);
+        let address = node.probed().iter().find(|a| a.is_ipv6() == v6);
+        let address = *address.unwrap_or(&node.addresses[0]);
+        self.probe_at((from, to), address, nonce, count, (wanted, wait_ms))
+            .await
+    }
+
+    /// As [`Fleet::probe`], to one address.
+    pub(super) async fn probe_at(
+        &self,
+        (from, to): (&str, &str),
+        address: IpAddr,
+        nonce: u64,
+        count: u32,
+        (wanted, wait_ms): (u64, u64),
+    ) -> Result<u64, FleetError> {
+        let target = SocketAddr::new(address, self.node(to)?.probe_port);
         self.ask(
             from,
             RequestBody::ProbeSend {
@@ -290,7 +344,7 @@ impl Fleet {
             wait_ms,
         };
         match self.ask(to, question).await? {
-            Reply::Count { packets } => Ok(packets),
+            Reply::Count { packets, .. } => Ok(packets),
             other => Err(FleetError::Unexpected {
                 node: to.to_owned(),
                 reply: format!("{other:?}"),

@@ -25,6 +25,7 @@ mod predictor;
 mod primary;
 mod programs;
 mod progress;
+mod reach;
 mod recovery;
 mod rejudge;
 mod resolve;
@@ -33,6 +34,7 @@ mod scene;
 mod schedule;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +48,7 @@ pub use deploy::{DeployError, local_binary};
 pub use fleet::FleetError;
 pub use nodes::node_refs;
 pub use observed::ObservedError;
+pub use reach::check_nodes;
 pub use rejudge::{DirJudged, RejudgeError, Rejudged, judge_scenario_dir, rejudge};
 
 use crate::control::{Access, ControlError, NodeAddress, SshRemote};
@@ -54,7 +57,7 @@ use crate::rundir::{RunDir, RunDirError};
 use crate::scenario::Scenario;
 use crate::system::System;
 pub(crate) use error_chain::error_chain;
-use nodes::{preflight, resolve};
+use nodes::preflight;
 use scenario_run::ScenarioRun;
 
 /// A scenario about to run, or one repetition of it.
@@ -142,6 +145,22 @@ pub enum RunError {
         /// Why not.
         reason: String,
     },
+    /// No node can be known to others by such an address.
+    #[error(
+        "node `{node}`: {address} {reason}: behind `=` belongs the address by which the other nodes and this machine \
+         reach it"
+    )]
+    Unfit {
+        /// The node.
+        node: String,
+        /// The address.
+        address: IpAddr,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A node's agent, before anything has begun.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// Some nodes cannot be used.
     #[error("{}", .0.join("\n       "))]
     Nodes(Vec<String>),
@@ -171,10 +190,10 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
     let mut remotes = Vec::new();
-    let mut addresses = Vec::new();
+    let mut known = Vec::new();
     for node in &request.nodes {
         let remote = SshRemote::new(node, &request.access)?;
-        addresses.push(resolve(remote.target())?);
+        known.push(nodes::known(node, remote.target())?);
         remotes.push(Arc::new(remote));
     }
     let agent = deploy::local_binary("shakedown-agent", &request.binaries)?;
@@ -186,8 +205,11 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
         }
     }
     preflight(&remotes).await?;
-    let provided = programs::provide(&request, &remotes, &addresses).await;
+    let provided = programs::provide(&request, &remotes, &known).await;
     provided.map_err(RunError::Nodes)?;
+    for warning in reach::check(&remotes, &known, &agent).await? {
+        eprintln!("warning: {warning}");
+    }
     let dir = RunDir::create(&request.out, &request.name, request.seed)?;
     let mut results = no_results(&request, started_at);
     // What came of writing the report, unless there is more to write since.
@@ -215,7 +237,7 @@ pub async fn run(request: RunRequest) -> Result<RunOutcome, RunError> {
             plan,
             system: system.expect("validation saw to it that the system is known"),
             remotes: &remotes[..scenario.nodes_needed()],
-            addresses: &addresses[..scenario.nodes_needed()],
+            known: &known[..scenario.nodes_needed()],
             agent: &agent,
             binaries: &request.binaries,
             lease: request.lease,

@@ -13,10 +13,10 @@ const MACHINE: &str = "cat /proc/sys/kernel/random/boot_id && readlink /proc/sel
 /// Nothing is done to the machine that the harness runs on, by whatever name it is called.
 pub(super) async fn refuse_own_machine(
     remote: &Arc<SshRemote>,
-    address: IpAddr,
+    addresses: &[IpAddr],
 ) -> Result<(), FleetError> {
     let node = remote.node().to_owned();
-    if address.is_loopback() {
+    if let Some(&address) = addresses.iter().find(|address| address.is_loopback()) {
         return Err(FleetError::Loopback { node, address });
     }
     let on = remote.clone();

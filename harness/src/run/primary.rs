@@ -87,10 +87,7 @@ mod tests {
     }
 
     fn nodes() -> std::collections::BTreeMap<String, Vec<NodeRef>> {
-        let node = |n: usize| NodeRef {
-            name: format!("n{n}"),
-            address: format!("10.0.0.{n}"),
-        };
+        let node = |n: usize| NodeRef::new(format!("n{n}"), format!("10.0.0.{n}"));
         [
             ("store".to_owned(), vec![node(1), node(2)]),
             ("router".to_owned(), vec![node(3)]),

@@ -1,13 +1,13 @@
 //! Programs that nodes must have before a run: looked for on every node, and installed where that is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::fleet::blocking;
+use super::nodes::Known;
 use super::own_machine::refuse_own_machine;
 use super::{RunItem, RunRequest};
 use crate::control::{Remote, SshRemote, quote};
@@ -35,14 +35,14 @@ struct Needs {
 pub(super) async fn provide(
     request: &RunRequest,
     remotes: &[Arc<SshRemote>],
-    addresses: &[IpAddr],
+    known: &[Known],
 ) -> Result<(), Vec<String>> {
     let needs = needs(&request.items, &request.systems);
-    let asked = remotes.iter().zip(addresses).map(|(remote, address)| {
+    let asked = remotes.iter().zip(known).map(|(remote, known)| {
         let needs = needs.get(remote.node());
         async move {
             match needs {
-                Some(needs) => on_node(remote, *address, needs, request.install_packages).await,
+                Some(needs) => on_node(remote, known, needs, request.install_packages).await,
                 None => Ok(()),
             }
         }
@@ -58,7 +58,7 @@ pub(super) async fn provide(
 
 async fn on_node(
     remote: &Arc<SshRemote>,
-    address: IpAddr,
+    known: &Known,
     needs: &Needs,
     install: bool,
 ) -> Result<(), String> {
@@ -81,7 +81,7 @@ async fn on_node(
             packages.join(" ")
         ));
     }
-    let own = refuse_own_machine(remote, address).await;
+    let own = refuse_own_machine(remote, &known.addresses).await;
     own.map_err(|error| error.to_string())?;
     eprintln!("{node}: installing {}", packages.join(", "));
     let (on, command) = (remote.clone(), install_command(&packages));

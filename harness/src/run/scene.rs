@@ -110,7 +110,7 @@ impl Scene {
             .await
     }
 
-    /// Services that are gone though no fault was to leave them so, as `NODE/SERVICE (SIGSEGV, core dumped)`.
+    /// Services that are gone though no fault was to leave them so, as `NODE/SERVICE (SIGSEGV)`.
     pub(crate) async fn died_unasked(&self) -> Vec<String> {
         let nodes = &self.deployment.context().nodes;
         let left_down: Vec<(Option<Vec<String>>, String)> = (self.scenario.fault.iter())
@@ -138,10 +138,10 @@ impl Scene {
         };
         let dead = self.deployment.dead(&self.fleet).await;
         dead.into_iter()
-            .filter(|(node, service, _)| !asked(node, service))
-            .map(|(node, service, how)| {
-                let how = how.map_or_else(String::new, |how| format!(" ({how})"));
-                format!("{node}/{service}{how}")
+            .filter(|dead| !asked(&dead.node, &dead.service))
+            .map(|dead| {
+                let how = (dead.how).map_or_else(String::new, |how| format!(" ({how})"));
+                format!("{}/{}{how}", dead.node, dead.service)
             })
             .collect()
     }

@@ -24,6 +24,24 @@ pub struct NodeRef {
     pub name: String,
     /// Its address.
     pub address: String,
+    /// Its address as it stands before `:PORT`: that of IPv6 in brackets.
+    pub host: String,
+}
+
+impl NodeRef {
+    /// A node known by one address.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        let address = address.into();
+        let host = match address.contains(':') {
+            true => format!("[{address}]"),
+            false => address.clone(),
+        };
+        NodeRef {
+            name: name.into(),
+            address,
+            host,
+        }
+    }
 }
 
 /// Everything a template can refer to.

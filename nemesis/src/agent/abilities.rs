@@ -117,7 +117,7 @@ const TABLE: &str = "shakedown_doctor";
 /// Packets that may be any.
 const ANY: Concerned<'static> = Concerned {
     from: ANYONE,
-    clients: false,
+    clients: &[],
     port: Some(1),
     answers: false,
 };

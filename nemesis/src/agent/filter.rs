@@ -34,7 +34,7 @@ fn table(order: Order<'_>, name: &str, port: u16) -> Option<Table> {
     let management = order.management;
     match order.order {
         NodeFault::DropFrom { peers, clients } => {
-            let concerned = concerned(peers, *clients, None);
+            let concerned = concerned(order, peers, *clients, None);
             Some(rules::drop_from(name, concerned, management))
         }
         NodeFault::Reset {
@@ -58,7 +58,7 @@ fn table(order: Order<'_>, name: &str, port: u16) -> Option<Table> {
         } => {
             let concerned = Concerned {
                 answers: *answers,
-                ..concerned(from, *clients, *port)
+                ..concerned(order, from, *clients, *port)
             };
             Some(rules::shape(name, concerned, management))
         }
@@ -68,7 +68,7 @@ fn table(order: Order<'_>, name: &str, port: u16) -> Option<Table> {
             port,
             mode,
         } => {
-            let concerned = concerned(from, *clients, Some(*port));
+            let concerned = concerned(order, from, *clients, Some(*port));
             Some(port_rules::block(name, concerned, *mode, management))
         }
         NodeFault::Stream {
@@ -77,7 +77,7 @@ fn table(order: Order<'_>, name: &str, port: u16) -> Option<Table> {
             port: service_port,
             ..
         } => {
-            let concerned = concerned(from, *clients, Some(*service_port));
+            let concerned = concerned(order, from, *clients, Some(*service_port));
             Some(port_rules::lead_astray(name, concerned, port, management))
         }
         NodeFault::Dns {
@@ -88,10 +88,15 @@ fn table(order: Order<'_>, name: &str, port: u16) -> Option<Table> {
     }
 }
 
-fn concerned(from: &[IpAddr], clients: bool, port: Option<u16>) -> Concerned<'_> {
+fn concerned<'a>(
+    order: Order<'a>,
+    from: &'a [IpAddr],
+    clients: bool,
+    port: Option<u16>,
+) -> Concerned<'a> {
     Concerned {
         from,
-        clients,
+        clients: if clients { order.clients } else { &[] },
         port,
         answers: false,
     }

@@ -1,6 +1,7 @@
 //! Carrying out an order, in two steps: what undoes it goes into the ledger and what takes time is
 //! done; then, maybe much later, the effect, and a look at what it was.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::clock;
@@ -32,6 +33,8 @@ pub(crate) struct Order<'a> {
     /// Whether the run may set the node's own clock.
     pub(crate) allow_host_clock: bool,
     pub(crate) management: &'a Management,
+    /// Where the harness's clients speak from.
+    pub(crate) clients: &'a [IpAddr],
 }
 
 /// A fault that is in the ledger and needs only be let loose.

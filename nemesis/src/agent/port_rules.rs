@@ -21,7 +21,7 @@ pub(crate) fn block(
 ) -> Table {
     let mut input = Chain::input(management);
     let port = concerned.port.unwrap_or_default();
-    for peer in concerned.sources(management) {
+    for peer in concerned.sources() {
         let from = source(peer);
         let (tcp, udp) = (
             format!("{from} tcp dport {port}"),
@@ -56,7 +56,7 @@ pub(crate) fn lead_astray(
     let hook = "type nat hook prerouting priority dstnat; policy accept;";
     let mut chain = Chain::guarded("prerouting", hook, management);
     let port = concerned.port.unwrap_or_default();
-    for peer in concerned.sources(management) {
+    for peer in concerned.sources() {
         // Without the flags, a connection that was open before would be torn by the first packet that
         // the kernel follows.
         let rule = format!(
@@ -105,7 +105,7 @@ mod tests {
         let from = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
         let concerned = Concerned {
             from: &from,
-            clients: true,
+            clients: &["10.0.0.254".parse().unwrap()],
             port: Some(7700),
             answers: false,
         };

@@ -52,8 +52,8 @@ pub(crate) fn table_name(run: &str, fault: &str) -> String {
 /// Drops what comes in, except management traffic.
 pub(crate) fn drop_from(name: &str, concerned: Concerned<'_>, management: &Management) -> Table {
     let mut chain = Chain::input(management);
-    chain.spare_neighbours(&concerned.sources(management));
-    for peer in concerned.sources(management) {
+    chain.spare_neighbours(&concerned.sources());
+    for peer in concerned.sources() {
         let comment = format!("{DROPPED} {peer}");
         chain.rule(&format!("{} counter drop", source(peer)), &comment);
     }
@@ -65,8 +65,8 @@ pub(crate) fn drop_from(name: &str, concerned: Concerned<'_>, management: &Manag
 pub(crate) struct Concerned<'a> {
     /// Those from these addresses.
     pub(crate) from: &'a [IpAddr],
-    /// Those from where the harness is, too: its clients'.
-    pub(crate) clients: bool,
+    /// Those of the harness's clients, too, from these addresses.
+    pub(crate) clients: &'a [IpAddr],
     /// Only TCP and UDP packets for this port.
     pub(crate) port: Option<u16>,
     /// The port is that of the sender: answers.
@@ -75,10 +75,8 @@ pub(crate) struct Concerned<'a> {
 
 impl Concerned<'_> {
     /// Where packets come from, each address once.
-    pub(crate) fn sources(&self, management: &Management) -> Vec<IpAddr> {
-        let clients = management.iter().map(|(address, _)| *address);
-        let mut all = self.from.to_vec();
-        all.extend(clients.filter(|_| self.clients));
+    pub(crate) fn sources(&self) -> Vec<IpAddr> {
+        let mut all = [self.from, self.clients].concat();
         all.sort();
         all.dedup();
         all
@@ -103,8 +101,8 @@ pub(crate) fn shape(name: &str, concerned: Concerned<'_>, management: &Managemen
     let mut input = Chain::input(management);
     let copy = format!("meta mark & {COPY_BIT:#x} != 0 counter return");
     input.rule(&copy, COPIES);
-    input.spare_neighbours(&concerned.sources(management));
-    for peer in concerned.sources(management) {
+    input.spare_neighbours(&concerned.sources());
+    for peer in concerned.sources() {
         for port in concerned.ports() {
             let rule = format!("{}{port} goto shaped", source(peer));
             input.rule(&rule, &format!("from {peer}"));
@@ -340,12 +338,19 @@ mod tests {
         ]
     }
 
+    fn clients() -> Vec<IpAddr> {
+        management()
+            .into_iter()
+            .map(|(address, _)| address)
+            .collect()
+    }
+
     #[test]
     fn a_partition_lets_management_pass_before_it_drops() {
         let peers = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
         let concerned = Concerned {
             from: &peers,
-            clients: true,
+            clients: &clients(),
             port: None,
             answers: false,
         };
@@ -369,9 +374,10 @@ mod tests {
 
     #[test]
     fn packets_go_to_a_queue_once_and_management_never() {
+        let clients = clients();
         let concerned = Concerned {
             from: &["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
-            clients: true,
+            clients: &clients,
             port: Some(7700),
             answers: false,
         };
@@ -379,7 +385,7 @@ mod tests {
         assert_eq!(table.queue, Some(("shaped", SHAPED)));
         insta::assert_snapshot!(table.script);
         let answers = Concerned {
-            clients: false,
+            clients: &[],
             answers: true,
             ..concerned
         };

@@ -189,6 +189,7 @@ impl Agent {
                     probation: Duration::from_millis(*probation_ms),
                     seed: *seed,
                     allow_host_clock: *allow_host_clock,
+                    clients: management.iter().map(|(address, _)| *address).collect(),
                     management,
                 };
                 let fresh = Session::new(&self.state, self.me.clone(), terms);
@@ -259,11 +260,18 @@ impl Agent {
                 nonce,
                 wanted,
                 wait_ms,
-            } => Ok(Reply::Count {
-                packets: self
-                    .probes
-                    .count(*nonce, *wanted, Duration::from_millis(*wait_ms)),
-            }),
+            } => {
+                let patience = Duration::from_millis(*wait_ms);
+                let (packets, from) = self.probes.count(*nonce, *wanted, patience);
+                Ok(Reply::Count { packets, from })
+            }
+            RequestBody::Clients { addresses } => {
+                self.in_session(|session| {
+                    session.set_clients(addresses);
+                    Ok(())
+                })?;
+                Ok(Reply::Done)
+            }
             RequestBody::Watch {
                 watch,
                 path,

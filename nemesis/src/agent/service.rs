@@ -56,10 +56,13 @@ impl Record {
                 kernel_state,
                 rss_kib: self.process.tree().iter().map(ProcessId::rss_kib).sum(),
             },
-            _ => ServiceState::Dead {
-                pid,
-                how: Ended::of(state, &self.service.name, pid),
-            },
+            _ => {
+                let (how, core) = match Ended::of(state, &self.service.name, pid) {
+                    Some(ended) => (Some(ended.how), ended.core),
+                    None => (None, None),
+                };
+                ServiceState::Dead { pid, how, core }
+            }
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Terms {
     pub(crate) seed: u64,
     pub(crate) allow_host_clock: bool,
     pub(crate) management: Management,
+    /// Where the harness's clients speak from.
+    pub(crate) clients: Vec<IpAddr>,
 }
 
 impl Session {
@@ -75,6 +77,11 @@ impl Session {
     /// What must hear that the harness was heard.
     pub(crate) fn watchdog(&self) -> Arc<Watchdog> {
         Arc::clone(&self.watchdog)
+    }
+
+    /// From now on the harness's clients are taken to speak from these addresses.
+    pub(crate) fn set_clients(&mut self, addresses: &[IpAddr]) {
+        self.terms.clients = addresses.to_vec();
     }
 
     /// Does everything that takes time before a fault strikes.
@@ -191,6 +198,7 @@ impl Session {
             seed: xxh3_64_with_seed(fault.as_bytes(), self.terms.seed),
             allow_host_clock: self.terms.allow_host_clock,
             management: &self.terms.management,
+            clients: &self.terms.clients,
         };
         let prepared = inflict::prepare(lock, order);
         if prepared.is_err() {

@@ -8,12 +8,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::SystemTime;
 
+use super::core_dump;
 use super::durable;
-use super::ended::Ended;
+use super::ended::{self, Ended};
 use super::error::AgentError;
 use super::process::ProcessId;
 use super::service::Record;
@@ -27,6 +29,7 @@ pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, A
         message,
     };
     let spec = serde_json::to_string(service).map_err(|error| failed(error.to_string()))?;
+    let began = SystemTime::now();
     let mut child = Command::new("/proc/self/exe")
         .arg0("shakedown-agent")
         .args(["spawn", "--state"])
@@ -48,10 +51,14 @@ pub(crate) fn spawn(lock: &StateLock<'_>, service: &Service) -> Result<Record, A
     };
     // While this process lives it is the parent and must collect the service; later, pid 1 does.
     let end = Ended::path(lock.state, &service.name);
+    let dir = PathBuf::from(&service.dir);
+    ended::await_note(child.id());
     thread::spawn(move || {
-        let status = child.wait().ok()?;
+        let status = child.wait();
+        let ended = (status.ok()).and_then(|s| Ended::new(child.id(), s, (&dir, began)));
         // Without a note nothing is known of how it ended; that it did shows in /proc.
-        durable::write(&end, &Ended::new(child.id(), status)?).ok()
+        let _ = ended.map(|ended| durable::write(&end, &ended));
+        ended::noted(child.id());
     });
     heard.map_err(|error| failed(error.to_string()))?;
     if !complaint.is_empty() {
@@ -104,6 +111,7 @@ fn become_service(state: &StateDir, spec: &str) -> AgentError {
     if let Err(error) = durable::write(&path, &record) {
         return error;
     }
+    core_dump::allow();
     let error = Command::new(program)
         .args(arguments)
         .envs(&service.env)

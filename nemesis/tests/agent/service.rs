@@ -296,7 +296,55 @@ fn a_service_that_crashes_is_dead_with_the_signal_that_ended_it() {
     // An end by itself without an error is no crash.
     let pid = start(&mut agent, &shell(&node, "exit 0"));
     eventually("the service ends by itself", || is_dead(&mut agent, pid));
-    assert_eq!(status(&mut agent), ServiceState::Dead { pid, how: None });
+    let (how, core) = (None, None);
+    assert_eq!(status(&mut agent), ServiceState::Dead { pid, how, core });
+}
+
+/// Whatever the machine does with cores: this changes nothing of it.
+#[test]
+fn a_service_that_crashes_may_leave_a_core_and_it_is_said_where_that_is() {
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    let pattern = pattern.trim_end_matches('\n');
+    let node = Node::new(1);
+    let mut agent = Channel::greet(&node, LONG_LEASE_MS);
+    let spec = shell(&node, "ulimit -H -c; ulimit -S -c; kill -ABRT $$");
+    let pid = start(&mut agent, &spec);
+    eventually("the service crashes", || is_dead(&mut agent, pid));
+    let limits = std::fs::read_to_string(&spec.log).unwrap();
+    let [hard, soft] = limits.lines().collect::<Vec<_>>()[..] else {
+        panic!("{limits}");
+    };
+    assert_eq!(soft, hard, "the limit is not raised as far as it may be");
+    let ServiceState::Dead { how, core, .. } = status(&mut agent) else {
+        panic!("not dead");
+    };
+    let how = how.expect("the agent has seen the end");
+    let dumped = how.strip_prefix("SIGABRT, core ").map(str::to_owned);
+    let in_its_directory = !pattern.starts_with(['|', '@']) && !pattern.contains('/');
+    assert!(dumped.is_some() || how == "SIGABRT", "{how}");
+    assert!(
+        dumped.is_some() || !in_its_directory || hard == "0",
+        "no core, though nothing is against it: {how}"
+    );
+    let Some(core) = core else {
+        let quoted = dumped.is_none_or(|dumped| dumped.contains(&format!("`{pattern}`")));
+        assert!(quoted && (!in_its_directory || hard == "0"), "{how}");
+        return;
+    };
+    let bytes = std::fs::read(&core.path).unwrap();
+    assert!(bytes.starts_with(b"\x7fELF"), "{core:?}");
+    assert_eq!(bytes.len() as u64, core.bytes);
+    assert_eq!(
+        how,
+        format!("SIGABRT, core dumped: {} ({} bytes)", core.path, core.bytes)
+    );
+    assert_eq!(
+        core.path.starts_with(&spec.dir),
+        in_its_directory,
+        "{core:?}"
+    );
+    // It may lie where the machine keeps all cores.
+    std::fs::remove_file(&core.path).unwrap();
 }
 
 #[test]

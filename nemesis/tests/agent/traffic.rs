@@ -34,7 +34,7 @@ pub(crate) fn probe(
         wanted,
         wait_ms,
     }) {
-        Ok(Reply::Count { packets }) => packets,
+        Ok(Reply::Count { packets, .. }) => packets,
         other => panic!("{other:?}"),
     }
 }

@@ -13,7 +13,7 @@ pub(in crate::cli) struct NodeArgs {
     /// Use the nodes of a running local cluster (see `shakedown cluster up`)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["nodes", "nodes_file"])]
     pub(in crate::cli) cluster: Option<String>,
-    /// Nodes, `[user@]host[:port]`, separated by commas
+    /// Nodes, `[user@]host[:port][=address]`, separated by commas; behind `=` the address that they know each other by
     #[arg(long, value_name = "LIST", conflicts_with = "nodes_file")]
     pub(in crate::cli) nodes: Option<String>,
     /// File with one node per line; `#` starts a comment

@@ -119,7 +119,7 @@ impl DocumentClients {
             None => Ok(None),
         };
         for (source, node) in (1u16..).zip(&store_nodes) {
-            let address = format!("{}:{}", node.address, spec.store_port);
+            let address = format!("{}:{}", node.host, spec.store_port);
             let placement = match &placement {
                 Ok(placement) => placement,
                 Err(error) => {
@@ -157,7 +157,7 @@ fn base_urls(nodes: &BTreeMap<String, Vec<NodeRef>>, roles: &Names, port: u16) -
         .0
         .iter()
         .flat_map(|role| nodes.get(role).into_iter().flatten())
-        .map(|node| format!("http://{}:{port}", node.address))
+        .map(|node| format!("http://{}:{port}", node.host))
         .collect()
 }
 

@@ -145,7 +145,7 @@ fn members(
     let reads: Reads = context.fill(&spec.reads)?.parse()?;
     let config = |node: &&NodeRef| {
         ClientConfig::Etcd(EtcdConfig {
-            address: format!("{}:{}", node.address, spec.port),
+            address: format!("{}:{}", node.host, spec.port),
             reads,
             timeout: spec.timeout.0,
         })
@@ -161,12 +161,12 @@ fn servers(
     let config = |node: &&NodeRef| {
         let sentinel = spec.sentinel.as_ref().map(|sentinel| {
             Ok::<_, TemplateError>(Sentinel {
-                address: format!("{}:{}", node.address, sentinel.port),
+                address: format!("{}:{}", node.host, sentinel.port),
                 name: context.fill(&sentinel.name)?,
             })
         });
         Ok(ClientConfig::Redis(RedisConfig {
-            address: format!("{}:{}", node.address, spec.port),
+            address: format!("{}:{}", node.host, spec.port),
             sentinel: sentinel.transpose()?,
             timeout: spec.timeout.0,
         }))
@@ -196,7 +196,7 @@ fn programs(
         std::fs::write(path, here.fill(content)?)?;
     }
     let endpoint = |node: &NodeRef| match spec.port {
-        Some(port) => format!("{}:{port}", node.address),
+        Some(port) => format!("{}:{port}", node.host),
         None => node.address.clone(),
     };
     let endpoints: Vec<String> = nodes.iter().map(|node| endpoint(node)).collect();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{join_all, try_join_all};
-use shakedown_nemesis::protocol::{Reply, RequestBody, ServiceState};
+use shakedown_nemesis::protocol::{CoreFile, Reply, RequestBody, ServiceState};
 
 use super::fleet::{Fleet, FleetError};
 use crate::control::ControlError;
@@ -117,6 +117,15 @@ impl Placed {
     fn key(&self) -> (String, String) {
         (self.node.name.clone(), self.spec.name.get_ref().clone())
     }
+}
+
+/// A service whose process is gone.
+pub(crate) struct DeadService {
+    pub(crate) node: String,
+    pub(crate) service: String,
+    /// How it ended, if that was seen.
+    pub(crate) how: Option<String>,
+    pub(crate) core: Option<CoreFile>,
 }
 
 /// A disk of a node's own.
@@ -312,14 +321,16 @@ impl Deployment {
         stopped.into_iter().filter_map(Result::err).collect()
     }
 
-    /// The services that were started and whose process is gone, as node and service.
-    pub(crate) async fn dead(&self, fleet: &Fleet) -> Vec<(String, String, Option<String>)> {
+    /// The services that were started and whose process is gone.
+    pub(crate) async fn dead(&self, fleet: &Fleet) -> Vec<DeadService> {
         let asked = self.placed.iter().map(|placed| async move {
             match status(fleet, placed).await {
-                Ok(Reply::Service(ServiceState::Dead { how, .. })) => {
-                    let service = placed.spec.name.get_ref().clone();
-                    Some((placed.node.name.clone(), service, how))
-                }
+                Ok(Reply::Service(ServiceState::Dead { how, core, .. })) => Some(DeadService {
+                    node: placed.node.name.clone(),
+                    service: placed.spec.name.get_ref().clone(),
+                    how,
+                    core,
+                }),
                 _ => None,
             }
         });

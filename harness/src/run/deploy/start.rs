@@ -97,8 +97,14 @@ impl Deployment {
                 service: service.clone(),
             };
             let state = fleet.ask(&placed.node.name, status).await?;
-            let dead = !matches!(state, Reply::Service(ServiceState::Running { .. }));
-            if dead || Instant::now() >= deadline {
+            let ended = match state {
+                Reply::Service(ServiceState::Running { .. }) => None,
+                Reply::Service(ServiceState::Dead { how: Some(how), .. }) => {
+                    Some(format!("its process has ended: {how}"))
+                }
+                _ => Some("its process has ended".to_owned()),
+            };
+            if ended.is_some() || Instant::now() >= deadline {
                 let tail = fleet
                     .node(&placed.node.name)?
                     .exec(&format!("tail -n 20 {}", placed.log))
@@ -108,11 +114,7 @@ impl Deployment {
                     node: placed.node.name.clone(),
                     asked: probe.to_string(),
                     within: placed.spec.ready_within.to_string(),
-                    last: if dead {
-                        "its process has ended".to_owned()
-                    } else {
-                        last
-                    },
+                    last: ended.unwrap_or(last),
                     log: tail.text(),
                 })));
             }

@@ -4,7 +4,6 @@ mod results;
 mod upload;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use super::error_chain::error_chain;
 use super::faults::Nemesis;
 use super::fleet::{Fleet, blocking};
 use super::gauges::Gauges;
+use super::nodes::Known;
 use super::progress::{self, Progress};
 use super::recovery::{recover, write_pause};
 use super::scene::{Scene, SceneParts};
@@ -41,7 +41,7 @@ pub(crate) struct ScenarioRun<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) system: &'a System,
     pub(crate) remotes: &'a [Arc<SshRemote>],
-    pub(crate) addresses: &'a [IpAddr],
+    pub(crate) known: &'a [Known],
     pub(crate) agent: &'a Path,
     pub(crate) binaries: &'a BTreeMap<String, PathBuf>,
     pub(crate) lease: Duration,
@@ -73,7 +73,7 @@ impl ScenarioRun<'_> {
         let network_faults = faults.any(|fault| fault.parameters.filters_packets());
         let opened = Fleet::open(
             self.remotes,
-            self.addresses,
+            self.known,
             self.agent,
             &options,
             network_faults,
@@ -129,11 +129,16 @@ impl ScenarioRun<'_> {
             }
         };
         if let Some(deployment) = deployment {
+            let cores = deployment.cores(fleet).await;
             if !self.leave_running {
                 // Stopped first: what a service still holds in memory reaches its files on the way down.
                 errors.extend(deployment.stop(fleet).await.iter().map(ToString::to_string));
             }
-            errors.extend(deployment.collect(fleet, &self.dir.join("nodes")).await);
+            errors.extend(
+                deployment
+                    .collect(fleet, &self.dir.join("nodes"), &cores)
+                    .await,
+            );
             if !self.leave_running
                 && let Err(error) = deployment.remove(fleet).await
             {
