@@ -62,6 +62,7 @@ bench: build
 	cargo bench --locked -p shakedown --bench cluster_up
 	cargo bench --locked -p shakedown --bench fault_latency
 	cargo bench --locked -p shakedown --bench fault_accuracy
+	cargo bench --locked -p shakedown --bench packet_rate
 	cargo bench --locked -p shakedown --bench idle_agent
 
 lint:
