@@ -175,7 +175,7 @@ fn without_a_network_it_is_said_that_there_is_none_and_nothing_stays() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("no network: the mirrors"), "{said}");
-    assert!(traces(layers.path()).is_empty());
+    until("free of traces", || traces(layers.path()).is_empty());
     assert!(Layers::at(layers.path()).list().unwrap().is_empty());
 }
 

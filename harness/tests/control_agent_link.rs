@@ -56,9 +56,9 @@ fn pause(fault: &str) -> RequestBody {
 }
 
 fn waits_until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
-        assert!(Instant::now() < deadline, "{what}: not within 20 seconds");
+        assert!(Instant::now() < deadline, "{what}: not within a minute");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -298,13 +298,13 @@ fn pings_keep_a_lease_that_is_much_shorter_than_the_silence() {
     let cluster = cluster(1);
     let node = remote(&cluster, 0);
     let options = LinkOptions {
-        lease: Duration::from_millis(900),
+        lease: Duration::from_secs(3),
         ..LinkOptions::new("lease")
     };
     let (link, _, mut notices) = open(&node, &options);
     link.request(sleeper()).unwrap();
     link.request(pause("nap")).unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(8));
     assert_eq!(state_of_sleeper(&node), "T");
     assert!(notices.try_recv().is_err(), "the lease ran out");
     link.close();
@@ -342,8 +342,8 @@ fn a_frozen_agent_makes_requests_time_out_and_then_the_link_dead() {
     let cluster = cluster(1);
     let node = remote(&cluster, 0);
     let options = LinkOptions {
-        lease: Duration::from_secs(3),
-        answer: Duration::from_millis(200),
+        lease: Duration::from_secs(9),
+        answer: Duration::from_secs(3),
         ..LinkOptions::new("frozen")
     };
     let (link, _, _notices) = open(&node, &options);
@@ -399,10 +399,10 @@ fn five_links_act_at_once_and_each_hands_on_its_own_notices() {
     }
     let mut seen = BTreeMap::new();
     while seen.len() < 5 {
-        let next = async { tokio::time::timeout(Duration::from_secs(20), notices.recv()).await };
+        let next = async { tokio::time::timeout(Duration::from_secs(60), notices.recv()).await };
         let (node, notice) = runtime
             .block_on(next)
-            .expect("all five within 20 seconds")
+            .expect("all five within a minute")
             .unwrap();
         let Notice::Line { watch: 7, line } = notice else {
             panic!("{notice:?}");

@@ -82,7 +82,9 @@ fn a_session_that_died_while_idle_is_replaced() {
     let node = remote(&cluster, 0);
     let sshd_of_session = node.run("echo $PPID").unwrap();
     remote(&cluster, 0)
-        .run(&format!("kill {sshd_of_session}"))
+        .run(&format!(
+            "kill {sshd_of_session}; while kill -0 {sshd_of_session} 2>/dev/null; do sleep 0.01; done"
+        ))
         .unwrap();
     assert_eq!(node.run("echo back").unwrap(), "back");
 }

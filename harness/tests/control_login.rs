@@ -221,6 +221,10 @@ fn a_refused_connection_is_tried_again_and_succeeds_once_the_server_is_back() {
         .unwrap();
     let access = Access {
         port: Some(2222),
+        patience: Patience {
+            attempts: 8,
+            ..Patience::default()
+        },
         ..cluster.access()
     };
     assert_eq!(
@@ -323,7 +327,7 @@ fn a_key_in_the_ssh_agent_logs_in() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !socket.exists() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -5,20 +5,30 @@ mod local_nodes;
 mod run;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use local_nodes::{cluster, traces};
 use nix::sys::signal::Signal;
 use run::{
-    Running, fault_tables, in_words, namespaces_of, on_node, run, scenario_file, scratch,
+    Ended, Running, fault_tables, in_words, namespaces_of, on_node, run, scenario_file, scratch,
     until_healed,
 };
 use shakedown_reports::results::Verdict;
 
 const LONG_CUT: &str = include_str!("run/long_cut.toml");
 const PLAIN: &str = include_str!("run/plain.toml");
+
+/// Writes of the first load of [`LONG_CUT`].
+const PRELOADED: u64 = 300;
+
+/// What `shakedown check` says of a history, and how many acknowledged writes it finds there.
+fn acknowledged(scenario: &Path) -> (Ended, u64) {
+    let checked = run(&["check", &scenario.display().to_string()]);
+    let before = checked.stdout.split(" writes acknowledged").next();
+    let count = before.and_then(|text| text.rsplit(' ').next()?.parse().ok());
+    (checked, count.unwrap_or(0))
+}
 
 /// The only scenario directory below a run directory's parent.
 fn scenario_dir(out: &tempfile::TempDir, scenario: &str) -> PathBuf {
@@ -40,7 +50,7 @@ fn a_harness_killed_in_mid_partition_leaves_healed_nodes_and_a_readable_history(
         "--cluster",
         &info.name,
         "--lease-ms",
-        "2000",
+        "5000",
         "--seed",
         "5",
         "--out",
@@ -49,30 +59,16 @@ fn a_harness_killed_in_mid_partition_leaves_healed_nodes_and_a_readable_history(
     harness.until("the joining node is cut off", || {
         !fault_tables(&info.name, "n4").is_empty()
     });
-    // Long enough for writes to be on disk: the history is flushed twice a second.
-    std::thread::sleep(Duration::from_millis(1200));
+    harness.until("writes of the second load are on disk", || {
+        acknowledged(&scenario_dir(&out, "long_cut")).1 > PRELOADED
+    });
     harness.signal(Signal::SIGKILL);
     assert_eq!(harness.ended().code, None);
 
     until_healed(&info);
-    let checked = run(&[
-        "check",
-        &scenario_dir(&out, "long_cut").display().to_string(),
-    ]);
+    let (checked, acknowledged) = acknowledged(&scenario_dir(&out, "long_cut"));
     checked.expect(2);
-    let acknowledged = checked
-        .stdout
-        .split(" writes acknowledged")
-        .next()
-        .unwrap()
-        .rsplit(' ')
-        .next()
-        .unwrap();
-    assert!(
-        acknowledged.parse::<u64>().unwrap() > 300,
-        "{}",
-        checked.said()
-    );
+    assert!(acknowledged > PRELOADED, "{}", checked.said());
     assert!(
         checked.stdout.contains("the run ended before one was made"),
         "{}",
@@ -121,7 +117,7 @@ fn an_agent_killed_in_mid_partition_heals_its_node_and_makes_the_run_unknown() {
     let nodes = cluster(4);
     let info = nodes.info().clone();
     let out = scratch();
-    let text = LONG_CUT.replace("60s", "3s");
+    let text = LONG_CUT.replace("60s", "20s");
     let cut = scenario_file(&out, "long_cut.toml", &text);
     let mut harness = Running::start(&[
         "run",

@@ -14,9 +14,9 @@ use run::{Running, on_node, run, scratch};
 
 /// Rounds in the short form; `SHAKEDOWN_TORTURE_ROUNDS=100` for the long one.
 const ROUNDS: u64 = 10;
-const LEASE_MS: &str = "1500";
+const LEASE_MS: &str = "5000";
 /// From a kill to healed nodes: the lease, and what a busy machine takes to undo.
-const HEALED: Duration = Duration::from_secs(15);
+const HEALED: Duration = Duration::from_secs(60);
 /// A rule of the host's own, which no fault may touch.
 const HOST_RULE: &str = "nft add table inet hosts_own && nft add chain inet hosts_own input '{ type filter hook input priority 0; }' && nft add rule inet hosts_own input udp dport 9 drop";
 /// Prints what faults have left, from the kernel and from the ledger, without the agent's help.

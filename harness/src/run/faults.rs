@@ -17,7 +17,7 @@ const PROBE_PACKETS: u32 = 5;
 /// How long none may arrive where none should, milliseconds.
 const SILENCE_MS: u64 = 150;
 /// How long they may take where all should arrive, milliseconds: a loaded node reads them late, and is not cut off.
-const ARRIVAL_MS: u64 = 2000;
+const ARRIVAL_MS: u64 = 5000;
 
 /// A fault that can strike at any moment.
 pub(crate) struct PreparedFault {

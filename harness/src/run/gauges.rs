@@ -19,7 +19,7 @@ use super::scene::Scene;
 use crate::system::GaugeSpec;
 
 /// Longest time a read may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the memory of services is read.
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
 /// The file in the scenario's directory to which each value goes as it is read.

@@ -129,8 +129,15 @@ fn namespaces_of(pid: u32) -> BTreeSet<u64> {
         .collect()
 }
 
+/// Processes in namespaces that were a node's. Those that have the machine's own host name are of no node: a test beside
+/// this one has got a number that the kernel gave away again.
 fn processes_in(namespaces: &BTreeSet<u64>) -> Vec<String> {
+    let host_name = |pid: &str| fs::metadata(format!("/proc/{pid}/ns/uts")).map(|ns| ns.ino());
+    let machines = host_name("self").unwrap();
     each_process(|pid| {
+        if host_name(&pid.to_string()).is_ok_and(|own| own == machines) {
+            return None;
+        }
         let of_process = namespaces_of(pid);
         let shared: Vec<&u64> = of_process.intersection(namespaces).collect();
         (!shared.is_empty()).then(|| format!("pid {pid} in namespaces {shared:?}"))

@@ -30,7 +30,7 @@ use super::service::wait_until;
 use super::state_dir::StateLock;
 
 /// How long the process may take to let go of what it holds.
-const END_PATIENCE: Duration = Duration::from_secs(2);
+const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often it writes its account, and how long it waits at most.
 pub(crate) const ACCOUNT_EVERY: Duration = Duration::from_millis(100);

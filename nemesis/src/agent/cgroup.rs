@@ -18,10 +18,10 @@ use super::service::wait_until;
 use super::state_dir::StateLock;
 
 /// How long processes may take to leave a group.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long processes may take to freeze.
-const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
+const FREEZE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Of a processor's time, microseconds.
 const PERIOD_US: u64 = 100_000;

@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// How long a thread may take to stop; one in an uninterruptible wait doesn't.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a thread may take to stop: one that waits for a disk stops when the disk has answered.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stopped thread; it goes on when this is dropped.
 #[derive(Debug)]

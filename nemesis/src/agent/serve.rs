@@ -45,7 +45,7 @@ const IDLE: Duration = Duration::from_millis(50);
 const NEW_PROCESSES_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a run waits for the agent of one that is just ending.
-const ENDING: Duration = Duration::from_secs(2);
+const ENDING: Duration = Duration::from_secs(5);
 
 struct Agent {
     state: StateDir,

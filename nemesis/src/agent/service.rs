@@ -20,7 +20,7 @@ use super::state_dir::{StateDir, StateLock};
 use crate::protocol::{Service, ServiceState, is_service_name};
 
 /// How long killed processes may take to vanish (one in an uninterruptible wait takes its time).
-const KILL_PATIENCE: Duration = Duration::from_secs(3);
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service that was started here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

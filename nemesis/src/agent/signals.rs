@@ -14,12 +14,12 @@ use super::state_dir::StateLock;
 use crate::fault::KillSignal;
 use crate::outcome::{NodeOutcome, Outcome};
 
-/// How long stopped processes may take to show it.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long stopped processes may take to show it: one that waits for a disk stops when the disk has answered.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a service may take to end after SIGTERM before that is reported as it is; the agent answers
 /// nobody meanwhile.
-const TERM_PATIENCE: Duration = Duration::from_secs(2);
+const TERM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ends a service by a signal.
 pub(crate) fn kill(

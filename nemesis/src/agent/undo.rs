@@ -30,7 +30,7 @@ use crate::outcome::{Evidence, NodeOutcome, Outcome};
 const ATTEMPTS: u32 = 10;
 
 /// How long processes may take to show the effect of a signal.
-const SIGNAL_PATIENCE: Duration = Duration::from_secs(2);
+const SIGNAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A fault that was undone.
 #[derive(Debug, Clone, PartialEq, Serialize)]

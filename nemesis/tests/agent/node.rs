@@ -52,6 +52,18 @@ pub(crate) fn pair() -> (Node, Node) {
     (a, b)
 }
 
+/// The same, and what is counted is exact: a packet whose answer takes its time is not sent again.
+pub(crate) fn patient_pair() -> (Node, Node) {
+    let (a, b) = pair();
+    let patient = ["dev", "eth0", "rto_min", "10s"];
+    for node in [&a, &b] {
+        node.host_ip(&[&["route", "change", "10.99.0.0/24"], &patient[..]].concat());
+        let first = ["route", "add", "fd99::/64", "metric", "1"];
+        node.host_ip(&[&first[..], &patient].concat());
+    }
+    (a, b)
+}
+
 /// So many nodes that reach each other through a switch, which stands first.
 pub(crate) fn group(count: u8) -> (Node, Vec<Node>) {
     let switch = Node::new(200);

@@ -18,6 +18,9 @@ const PORT: u16 = 7700;
 /// How long silence lasts before it counts as silence.
 const SILENCE: Duration = Duration::from_millis(400);
 
+/// Longer than an answer takes, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn block(from: &Node, mode: BlockMode) -> NodeFault {
     NodeFault::Block {
         from: vec![from.ip, from.ipv6],
@@ -28,20 +31,20 @@ fn block(from: &Node, mode: BlockMode) -> NodeFault {
 }
 
 /// What becomes of an attempt to open a connection.
-fn attempt(from: &Node, address: IpAddr) -> io::Result<()> {
+fn attempt(from: &Node, address: IpAddr, patience: Duration) -> io::Result<()> {
     let to = SocketAddr::new(address, PORT);
-    from.inside(|| TcpStream::connect_timeout(&to, SILENCE).map(drop))
+    from.inside(|| TcpStream::connect_timeout(&to, patience).map(drop))
 }
 
 /// Whether a byte sent on a connection comes back.
-fn answers(connection: &mut TcpStream) -> bool {
-    connection.set_read_timeout(Some(SILENCE)).unwrap();
+fn answers(connection: &mut TcpStream, patience: Duration) -> bool {
+    connection.set_read_timeout(Some(patience)).unwrap();
     let mut byte = [0];
     connection.write_all(b"x").is_ok() && connection.read_exact(&mut byte).is_ok()
 }
 
 /// Sends a byte over UDP to a server that sends it back.
-fn ask_over_udp(from: &Node, server: &UdpSocket) -> io::Result<()> {
+fn ask_over_udp(from: &Node, server: &UdpSocket, patience: Duration) -> io::Result<()> {
     let to = server.local_addr().unwrap();
     let any: IpAddr = match to {
         SocketAddr::V4(_) => "0.0.0.0".parse().unwrap(),
@@ -49,8 +52,8 @@ fn ask_over_udp(from: &Node, server: &UdpSocket) -> io::Result<()> {
     };
     let client = from.inside(|| UdpSocket::bind((any, 0)).unwrap());
     client.connect(to).unwrap();
-    client.set_read_timeout(Some(SILENCE)).unwrap();
-    server.set_read_timeout(Some(SILENCE)).unwrap();
+    client.set_read_timeout(Some(patience)).unwrap();
+    server.set_read_timeout(Some(patience)).unwrap();
     client.send(b"x")?;
     let mut byte = [0];
     if let Ok((_, back)) = server.recv_from(&mut byte) {
@@ -66,7 +69,7 @@ fn each_mode_shuts_out_what_it_says_and_no_more() {
     for (version, address) in [("v4", b.ip), ("v6", b.ipv6)] {
         serve_echo(&b, address, PORT);
         let udp = b.inside(|| UdpSocket::bind((address, PORT)).unwrap());
-        eventually("the link is up", || attempt(&a, address).is_ok());
+        eventually("the link is up", || attempt(&a, address, SILENCE).is_ok());
         for (mode, new, open_goes_on, over_udp) in [
             (
                 BlockMode::Drop,
@@ -86,15 +89,20 @@ fn each_mode_shuts_out_what_it_says_and_no_more() {
             let mut open = a.inside(|| connect(address, PORT)).unwrap();
             let installed = at_b.install(&fault, block(&a, mode));
             assert_eq!(installed.outcome, Outcome::Installed, "{installed:?}");
-            assert_eq!(attempt(&a, address).unwrap_err().kind(), new, "{fault}");
-            assert_eq!(answers(&mut open), open_goes_on, "{fault}");
-            let failure = ask_over_udp(&a, &udp).err().map(|error| error.kind());
+            // Waited for in vain, or for as long as it takes.
+            let until = |silent| if silent { SILENCE } else { PATIENCE };
+            let refused = attempt(&a, address, until(new == ErrorKind::TimedOut));
+            assert_eq!(refused.unwrap_err().kind(), new, "{fault}");
+            let answered = answers(&mut open, until(!open_goes_on));
+            assert_eq!(answered, open_goes_on, "{fault}");
+            let asked = ask_over_udp(&a, &udp, until(over_udp.is_some()));
+            let failure = asked.err().map(|error| error.kind());
             assert_eq!(failure, over_udp, "{fault}");
             let ended = at_b.undo(&fault);
             assert_eq!(ended.outcome, Outcome::Installed, "{ended:?}");
-            attempt(&a, address).unwrap();
-            ask_over_udp(&a, &udp).unwrap();
-            eventually("what was open goes on", || answers(&mut open));
+            attempt(&a, address, PATIENCE).unwrap();
+            ask_over_udp(&a, &udp, PATIENCE).unwrap();
+            eventually("what was open goes on", || answers(&mut open, SILENCE));
         }
     }
     assert_eq!(b.tables(), [""; 0]);
@@ -139,7 +147,7 @@ fn a_noop_block_is_skipped_and_blocks_nothing() {
     serve_echo(&b, b.ip, PORT);
     let installed = at_b.install_noop("noop", block(&a, BlockMode::Refuse));
     assert_eq!(installed.outcome, Outcome::Skipped);
-    attempt(&a, b.ip).unwrap();
+    attempt(&a, b.ip, PATIENCE).unwrap();
     assert_eq!(at_b.undo("noop").outcome, Outcome::Skipped);
 }
 
@@ -171,10 +179,10 @@ fn after_the_agents_death_the_port_is_open_again() {
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     serve_echo(&b, b.ip, PORT);
     at_b.install("refuse", block(&a, BlockMode::Refuse));
-    assert!(attempt(&a, b.ip).is_err());
+    assert!(attempt(&a, b.ip, PATIENCE).is_err());
     at_b.signal(Signal::SIGKILL);
     eventually("the watchdog is done", || b.watchdogs().is_empty());
-    attempt(&a, b.ip).unwrap();
+    attempt(&a, b.ip, PATIENCE).unwrap();
     assert_eq!(b.tables(), [""; 0]);
     assert_eq!(b.agent("leftovers").0, 0);
 }

@@ -7,7 +7,7 @@ use shakedown_nemesis::fault::NodeFault;
 use shakedown_nemesis::outcome::{NodeOutcome, Outcome};
 
 use crate::channel::{Channel, LONG_LEASE_MS, seen};
-use crate::node::{Node, pair};
+use crate::node::{Node, patient_pair};
 use crate::traffic::{listen_only, request, serve_echo};
 
 const PORT: u16 = 7700;
@@ -44,7 +44,7 @@ fn resets(client: &Node, server: IpAddr, requests: u32) -> u64 {
 
 #[test]
 fn a_quarter_of_requests_fails_and_the_counters_know_how_many() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
         serve_echo(&b, address, PORT);
@@ -67,7 +67,7 @@ fn a_quarter_of_requests_fails_and_the_counters_know_how_many() {
 
 #[test]
 fn connections_that_carry_no_data_to_the_port_pass_even_a_certain_reset() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
         serve_echo(&b, address, PORT);
@@ -86,7 +86,7 @@ fn connections_that_carry_no_data_to_the_port_pass_even_a_certain_reset() {
 
 #[test]
 fn a_reset_spares_other_sources_and_other_ports() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     serve_echo(&b, b.ip, PORT);
     serve_echo(&b, b.ip, PORT + 1);
@@ -107,7 +107,7 @@ fn a_reset_spares_other_sources_and_other_ports() {
 
 #[test]
 fn a_noop_reset_and_one_of_probability_zero_are_skipped() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     serve_echo(&b, b.ip, PORT);
     assert_eq!(
@@ -134,7 +134,7 @@ fn reset_containing(from: &Node, probability: f64, patterns: &[&str]) -> NodeFau
 
 #[test]
 fn only_requests_whose_payload_matches_are_reset() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     for (fault, address) in [("v4", b.ip), ("v6", b.ipv6)] {
         serve_echo(&b, address, PORT);
@@ -170,7 +170,7 @@ fn only_requests_whose_payload_matches_are_reset() {
 
 #[test]
 fn a_share_of_matching_requests_is_spared_and_reaches_the_server_once() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     serve_echo(&b, b.ip, PORT);
     at_b.install("half", reset_containing(&a, 0.5, &["x"]));
@@ -184,7 +184,7 @@ fn a_share_of_matching_requests_is_spared_and_reaches_the_server_once() {
 
 #[test]
 fn a_reset_by_content_that_nothing_matches_or_a_noop_one_is_skipped() {
-    let (a, b) = pair();
+    let (a, b) = patient_pair();
     let mut at_b = Channel::greet(&b, LONG_LEASE_MS);
     serve_echo(&b, b.ip, PORT);
     at_b.install("other", reset_containing(&a, 1.0, &["nobody says this"]));

@@ -136,7 +136,7 @@ fn a_service_that_ignores_sigterm_is_stopped_by_force_and_others_are_answered_me
     });
     let stopping = agent.send(RequestBody::Stop {
         service: "web".into(),
-        timeout_ms: 1000,
+        timeout_ms: 4000,
     });
     let ping = agent.send(RequestBody::Ping);
     assert_eq!(agent.next_reply(), (ping, Ok(Reply::Done)));
@@ -261,7 +261,9 @@ fn a_status_tells_the_memory_of_all_processes_of_a_service() {
         other => panic!("{other:?}"),
     };
     start(&mut agent, &shell(&node, "sleep 1000"));
-    assert!((1..8192).contains(&memory(&mut agent)));
+    eventually("a shell's memory", || {
+        (1..8192).contains(&memory(&mut agent))
+    });
     stop(&mut agent, 20_000).unwrap();
     // A child holds 16 MiB in a variable. The kernel's figures lag behind by a few pages per processor.
     let script = "(x=$(head -c 16777216 /dev/zero | tr '\\0' x); echo big; sleep 1000; :) | cat";

@@ -1,10 +1,11 @@
 //! Bad links, as programs at their ends see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
 use shakedown_nemesis::effects::{Distribution, Effects};
 use shakedown_nemesis::fault::NodeFault;
 use shakedown_nemesis::outcome::{NodeOutcome, Outcome};
@@ -25,12 +26,19 @@ fn shape(from: &Node, effects: Effects) -> NodeFault {
     }
 }
 
+/// How long nothing may come, after every packet has, before that counts as the end.
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// How long nothing may come while packets are missing: they may be lost, or wait for a processor.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Room for every packet that is sent here, bytes: who reads them may have to wait for a processor.
+const ROOM: usize = 16 << 20;
+
 /// Sends numbered packets to a node and gathers those that arrive: number, content, and when.
 fn send(from: &Node, to: &Node, address: IpAddr, packets: u32) -> Vec<(u32, Vec<u8>, Duration)> {
     let server = to.inside(|| UdpSocket::bind((address, PORT)).unwrap());
-    server
-        .set_read_timeout(Some(Duration::from_millis(400)))
-        .unwrap();
+    setsockopt(&server, sockopt::RcvBufForce, &ROOM).unwrap();
     let any: IpAddr = match address {
         IpAddr::V4(_) => "0.0.0.0".parse().unwrap(),
         IpAddr::V6(_) => "::".parse().unwrap(),
@@ -42,7 +50,7 @@ fn send(from: &Node, to: &Node, address: IpAddr, packets: u32) -> Vec<(u32, Vec<
             for number in 0..packets {
                 let to = SocketAddr::new(address, PORT);
                 client.send_to(&content(number), to).unwrap();
-                // So that the server can keep up.
+                // So that no queue on the way is ever full.
                 if number % 8 == 7 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -50,8 +58,19 @@ fn send(from: &Node, to: &Node, address: IpAddr, packets: u32) -> Vec<(u32, Vec<
         });
         let mut arrived = Vec::new();
         let mut bytes = [0; 2000];
-        while let Ok(length) = server.recv(&mut bytes) {
+        let mut missing: BTreeSet<u32> = (0..packets).collect();
+        loop {
+            let patience = if missing.is_empty() {
+                SILENCE
+            } else {
+                PATIENCE
+            };
+            server.set_read_timeout(Some(patience)).unwrap();
+            let Ok(length) = server.recv(&mut bytes) else {
+                break;
+            };
             let number = u32::from_be_bytes(*bytes.first_chunk().unwrap());
+            missing.remove(&number);
             arrived.push((number, bytes[..length].to_vec(), begun.elapsed()));
         }
         arrived

@@ -19,7 +19,7 @@ const PORT: u16 = 7700;
 const SILENCE: Duration = Duration::from_millis(400);
 
 /// Longer than anything that has to happen takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn stream(from: &Node, mode: StreamMode) -> NodeFault {
     NodeFault::Stream {
@@ -126,15 +126,18 @@ fn sliced_bytes_arrive_in_small_pieces_and_all_of_them() {
         pause_ms: 20,
     };
     under(mode, "pieces passed on", |a, address| {
-        let mut connection = open(a, address);
-        let begun = Instant::now();
-        connection.write_all(&[7; 95]).unwrap();
-        connection.shutdown(Shutdown::Write).unwrap();
-        let pieces = read_all(&mut connection);
-        assert_eq!(pieces.concat().len(), 100);
-        // Ten of requests, and as many pauses but the last before the last can be answered.
-        assert!(begun.elapsed() >= Duration::from_millis(180));
-        assert!(pieces.len() >= 5, "{} pieces", pieces.len());
+        // Who has to wait for a processor reads several pieces at once.
+        eventually("pieces are read one by one", || {
+            let mut connection = open(a, address);
+            let begun = Instant::now();
+            connection.write_all(&[7; 95]).unwrap();
+            connection.shutdown(Shutdown::Write).unwrap();
+            let pieces = read_all(&mut connection);
+            assert_eq!(pieces.concat().len(), 100);
+            // Ten of requests, and as many pauses but the last before the last can be answered.
+            assert!(begun.elapsed() >= Duration::from_millis(180));
+            pieces.len() >= 5
+        });
     });
 }
 

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use shakedown_workloads::objects::Spec;
 use shakedown_workloads::objects::clients::exec::{ExecClient, ExecConfig};
 use shakedown_workloads::objects::kit::{self, Fault, KitReport};
 
-use crate::liars::{Liar, Lie};
+use crate::liars::{Hesitant, Liar, Lie};
 use crate::memcached;
 
-const TIMEOUT: Duration = Duration::from_millis(150);
+const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The example of docs/clients.md.
 fn example(dir: &Path, spec: &Spec, server: SocketAddr) -> ExecClient {
@@ -81,6 +83,23 @@ async fn a_client_that_does_not_tell_the_truth_is_found_out() {
             "{lie:?}: {}",
             told(&report)
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_that_runs_out_once_without_a_fault_is_no_problem_and_each_time_it_is_one() {
+    for (one_in, problem) in [(3, ""), (1, "and there was no fault")] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = memcached::start();
+        let asked = Arc::new(AtomicU32::new(0));
+        let make = |spec: &Spec, address| Hesitant {
+            client: example(dir.path(), spec, address),
+            one_in,
+            asked: asked.clone(),
+        };
+        let report = kit::run("counter", server, TIMEOUT, make).await.unwrap();
+        assert_eq!(told(&report).is_empty(), problem.is_empty(), "{report:#?}");
+        assert!(told(&report).contains(problem), "{}", told(&report));
     }
 }
 

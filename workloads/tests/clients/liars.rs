@@ -1,5 +1,8 @@
 //! Clients that do not tell the truth, made of ones that do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use shakedown_workloads::objects::{Answer, Client, Effect, Invocation, KnownError};
 
 /// What is wrong with a client.
@@ -65,5 +68,34 @@ impl<C: Client> Client for Liar<C> {
         let errors = self.client.errors().iter();
         self.errors = errors.map(|error| self.declared(error)).collect();
         self.said(answer)
+    }
+}
+
+/// Says of one write in so many that time ran out, whatever became of it.
+#[derive(Debug)]
+pub(crate) struct Hesitant<C> {
+    pub(crate) client: C,
+    pub(crate) one_in: u32,
+    /// Writes so far.
+    pub(crate) asked: Arc<AtomicU32>,
+}
+
+impl<C: Client> Client for Hesitant<C> {
+    fn errors(&self) -> &[KnownError] {
+        self.client.errors()
+    }
+
+    async fn invoke(&mut self, asked: &Invocation) -> Answer {
+        let answer = self.client.invoke(asked).await;
+        let hesitates = || {
+            let earlier = self.asked.fetch_add(1, Ordering::SeqCst);
+            earlier.is_multiple_of(self.one_in)
+        };
+        if asked.f == "read" || !hesitates() {
+            return answer;
+        }
+        let mut errors = self.client.errors().iter();
+        let maybe = errors.find(|error| error.effect == Effect::Maybe);
+        Answer::Error(maybe.unwrap().clone(), String::new())
     }
 }

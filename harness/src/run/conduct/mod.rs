@@ -26,7 +26,7 @@ use super::schedule::{PHASE, Schedule};
 /// How often the number of completed operations is looked at while a trigger waits for it.
 const OPERATIONS_POLL: Duration = Duration::from_millis(1);
 /// Longest time that lines which the scenario expects, but nobody has seen, are waited for at the end.
-const LATE_LINES: Duration = Duration::from_secs(3);
+const LATE_LINES: Duration = Duration::from_secs(10);
 /// How long items still under way at the end are waited for.
 const WIND_DOWN: Duration = Duration::from_secs(30);
 

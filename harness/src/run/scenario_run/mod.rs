@@ -33,7 +33,7 @@ use crate::scenario::Scenario;
 use crate::system::System;
 
 /// How soon a fault on packets must have let an answer through, or the agent undoes it.
-const PROBATION: Duration = Duration::from_secs(3);
+const PROBATION: Duration = Duration::from_secs(5);
 
 /// A scenario about to run.
 pub(crate) struct ScenarioRun<'a> {

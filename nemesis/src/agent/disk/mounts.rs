@@ -10,7 +10,7 @@ use crate::agent::error::AgentError;
 use crate::agent::service::wait_until;
 
 /// How long whoever has files open on a disk that is down may take to notice and close them.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether something is mounted at exactly this path.
 pub(crate) fn is_mounted(path: &Path) -> Result<bool, AgentError> {

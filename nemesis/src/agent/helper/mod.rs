@@ -25,7 +25,7 @@ use super::service::wait_until;
 use super::state_dir::{StateDir, StateLock};
 
 /// How long the process may take to show a first effect, and to be gone when it is killed.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -33,10 +33,10 @@ use super::state_dir::StateLock;
 use crate::fault::io::IoEffects;
 
 /// How long the process may take to let go.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Operations that may be under way, held ones included.
 const THREADS: usize = 32;
