@@ -153,7 +153,7 @@ async fn a_delta_pass_that_cannot_reach_the_new_owner_fails_and_writes_go_on_to_
     let cluster = Cluster::start(
         2,
         1,
-        "[migration]\ndelta_timeout_ms = 300\nphase_settle_ms = 100",
+        "[migration]\ndelta_timeout_ms = 4000\nphase_settle_ms = 100",
     );
     let proxy = Proxy::to(&cluster.nodes[1].address).await;
     let mut known = preload(&cluster.http, &cluster.address, 500).await;

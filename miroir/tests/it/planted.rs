@@ -138,7 +138,7 @@ async fn late_writes_at_the_cutover(environment: &[(&str, &str)]) -> usize {
     cluster.router.wait_for_phase_of(2, "cutover_draining");
     drop(first_hold);
     // Long enough for a router that does not wait to be past its delta pass.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     drop(second_hold);
     let mut known = Known::default();
     for write in sent {
@@ -223,7 +223,7 @@ async fn inserts_during_the_copy(environment: &[(&str, &str)]) -> usize {
         l["event"] == "shard" && l["phase"] == "migrating"
     });
     // The first page has been read by the time it is held up.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     proxy.reset_share(ALWAYS);
     for i in 0..100 {
         let id = format!("late-{i}");
