@@ -120,7 +120,11 @@ async fn a_replica_is_replaced_while_another_one_is_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_join_at_once_and_nothing_is_lost() {
-    let cluster = Cluster::start(4, 2, "[migration]\nphase_settle_ms = 100\nnode_timeout_ms = 60000");
+    let cluster = Cluster::start(
+        4,
+        2,
+        "[migration]\nphase_settle_ms = 100\nnode_timeout_ms = 60000",
+    );
     let mut known = preload(&cluster.http, &cluster.address, 3000).await;
     let load = Load::start(&cluster.http, &cluster.address, 8);
     cluster.migrate_to(3, None, true).await;

@@ -71,11 +71,11 @@ impl<C: Client> Client for Liar<C> {
     }
 }
 
-/// Says of one write in so many that time ran out, whatever became of it.
+/// Says of one write in so many, or of none, that time ran out, whatever became of it.
 #[derive(Debug)]
 pub(crate) struct Hesitant<C> {
     pub(crate) client: C,
-    pub(crate) one_in: u32,
+    pub(crate) one_in: Option<u32>,
     /// Writes so far.
     pub(crate) asked: Arc<AtomicU32>,
 }
@@ -87,11 +87,11 @@ impl<C: Client> Client for Hesitant<C> {
 
     async fn invoke(&mut self, asked: &Invocation) -> Answer {
         let answer = self.client.invoke(asked).await;
-        let hesitates = || {
-            let earlier = self.asked.fetch_add(1, Ordering::SeqCst);
-            earlier.is_multiple_of(self.one_in)
+        let Some(one_in) = self.one_in.filter(|_| asked.f != "read") else {
+            return answer;
         };
-        if asked.f == "read" || !hesitates() {
+        let earlier = self.asked.fetch_add(1, Ordering::SeqCst);
+        if !earlier.is_multiple_of(one_in) {
             return answer;
         }
         let mut errors = self.client.errors().iter();
