@@ -113,7 +113,7 @@ fn send(
         wait_ms: 1000,
     };
     match receiver.request(count) {
-        Ok(Reply::Count { packets }) => (u64::from(sent), packets, seconds),
+        Ok(Reply::Count { packets, .. }) => (u64::from(sent), packets, seconds),
         other => panic!("{other:?}"),
     }
 }
