@@ -187,10 +187,11 @@ fn faults_on_disks_clocks_and_packets_work_on_a_local_node_and_leave_nothing_whe
     waits_until("the loop device is free", || !attached.exists());
 }
 
-/// Control groups of agents anywhere on the machine.
-fn groups() -> Vec<PathBuf> {
+/// Control groups of the agents on a node, as the machine sees them: their names end with the number of its namespace.
+fn groups(namespace: &str) -> Vec<PathBuf> {
+    let name = format!("shakedown_*_{namespace}");
     let found = std::process::Command::new("find")
-        .args(["/sys/fs/cgroup", "-type", "d", "-name", "shakedown_*"])
+        .args(["/sys/fs/cgroup", "-type", "d", "-name", &name])
         .output()
         .unwrap();
     let text = String::from_utf8(found.stdout).unwrap();
@@ -259,13 +260,13 @@ fn faults_that_a_node_suffers_by_itself_work_on_a_local_node_and_leave_nothing_w
         node.run("grep -c cgroup /proc/mounts || true").unwrap(),
         "0"
     );
-    let before = groups();
+    let namespace = node.run("readlink /proc/self/ns/pid").unwrap();
+    let namespace = namespace.replace(|c: char| !c.is_ascii_digit(), "");
+    assert_eq!(groups(&namespace), Vec::<PathBuf>::new());
     for (number, act) in acts[..4].iter().enumerate() {
         fault_outcome(&link, install(&format!("g{number}"), act));
     }
-    let ours: Vec<PathBuf> = (groups().into_iter())
-        .filter(|g| !before.contains(g))
-        .collect();
+    let ours = groups(&namespace);
     assert!(ours.len() >= 4, "{ours:?}");
     // The whole node dies at once, with its watchdog.
     drop(cluster);

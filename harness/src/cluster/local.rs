@@ -15,7 +15,7 @@ use super::{ClusterError, Subnet, keys, network, prerequisites, teardown};
 use crate::control::{Access, NodeAddress};
 
 /// Bound on each step of the start, for all nodes together.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to bring up.
 #[derive(Debug, Clone)]

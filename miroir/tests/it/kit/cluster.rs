@@ -30,6 +30,13 @@ pub(crate) struct Node {
     environment: Vec<(String, String)>,
 }
 
+/// Where a process of this test may listen: at a loopback address that no other test uses, so that a port is still free
+/// when the process is started again.
+fn any_port() -> String {
+    let [a, b, c, d] = std::process::id().to_be_bytes();
+    format!("127.{}.{c}.{d}:0", 1 + (a ^ b) % 250)
+}
+
 impl Node {
     pub(crate) fn start(data: PathBuf) -> Self {
         Self::start_with(data, &[], &[])
@@ -43,7 +50,7 @@ impl Node {
     ) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         let environment = owned(environment);
-        let (process, address) = Self::launch(&data, "127.0.0.1:0", &arguments, &environment);
+        let (process, address) = Self::launch(&data, &any_port(), &arguments, &environment);
         Node {
             process,
             address,
@@ -120,7 +127,7 @@ impl Cluster {
             .collect();
         let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
         let environment = owned(environment);
-        let config = Self::config(&directory, &nodes, &groups, "127.0.0.1:0", options);
+        let config = Self::config(&directory, &nodes, &groups, &any_port(), options);
         let (router, address) = Self::launch(&config, &environment);
         let http = reqwest::Client::new();
         Cluster {
