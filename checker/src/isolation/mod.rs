@@ -22,6 +22,7 @@ mod model;
 mod order;
 mod registers;
 mod report;
+mod stretches;
 mod transactions;
 mod words;
 mod writers;

@@ -7,7 +7,7 @@
 use hashbrown::HashMap;
 
 use super::graph::{Edge, GraphBuilder};
-use super::transactions::{NONE, Outcome, Transactions};
+use super::transactions::{NONE, Outcome, Transactions, Txn};
 
 /// Adds the order of real time. `present` says which transactions are in the graph.
 pub(crate) fn realtime(history: &Transactions, present: &[bool], graph: &mut GraphBuilder) {
@@ -81,21 +81,23 @@ pub(crate) fn process(history: &Transactions, present: &[bool], graph: &mut Grap
     }
 }
 
-/// The transactions in the order in which processes ran them.
+/// The transactions in an order in which each process ran its own: as they are numbered if that will do,
+/// else by when they began.
 pub(crate) fn by_process_order(history: &Transactions) -> Vec<u32> {
-    let mut order: Vec<(u32, u32)> = (0..)
-        .zip(history.txns())
-        .map(|(number, txn)| {
-            let begin = if txn.invoked == NONE {
-                txn.completed
-            } else {
-                txn.invoked
-            };
-            (begin, number)
-        })
-        .collect();
-    order.sort_unstable();
-    order.into_iter().map(|(_, txn)| txn).collect()
+    let begin = |txn: &Txn| match txn.invoked {
+        NONE => txn.completed,
+        invoked => invoked,
+    };
+    let mut last: HashMap<i64, u32> = HashMap::new();
+    let numbered = history.txns().iter().all(|txn| {
+        let before = last.insert(txn.process, begin(txn));
+        before.is_none_or(|before| before <= begin(txn))
+    });
+    let mut order: Vec<u32> = (0..history.txns().len() as u32).collect();
+    if !numbered {
+        order.sort_unstable_by_key(|txn| (begin(history.txn(*txn)), *txn));
+    }
+    order
 }
 
 #[cfg(test)]

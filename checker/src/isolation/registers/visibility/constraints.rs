@@ -7,6 +7,7 @@ use super::super::super::cycles::circle;
 use super::super::super::dictionary::Dictionary;
 use super::super::super::graph::{Edge, Edges, GraphBuilder};
 use super::super::super::order::by_process_order;
+use super::super::super::stretches::Stretches;
 use super::super::super::transactions::{NONE, Outcome};
 use super::super::interactions::Registers;
 use super::super::within::show;
@@ -53,26 +54,27 @@ impl Constraints {
             added: Vec::new(),
             initial: None,
         };
-        let begun = by_process_order(registers.history);
+        let near = by_process_order(registers.history);
         if sessions {
-            constraints.number_sessions(registers, &begun);
+            constraints.number_sessions(registers, &near);
         }
-        constraints.order = constraints.sort(registers, &begun)?;
+        constraints.order = constraints.sort(registers, &near)?;
         for (position, txn) in constraints.order.iter().enumerate() {
             constraints.position[*txn as usize] = position as u32;
         }
         Some(constraints)
     }
 
-    /// Transactions so that session order and "read from" lead forward, as near as possible to the order
-    /// in which they began.
-    fn sort(&self, registers: &Registers<'_>, begun: &[u32]) -> Option<Vec<u32>> {
-        let mut order = Vec::with_capacity(begun.len());
-        let mut marks = vec![Mark::New; begun.len()];
+    /// Transactions so that session order and "read from" lead forward, as near as possible to the given
+    /// order.
+    fn sort(&self, registers: &Registers<'_>, near: &[u32]) -> Option<Vec<u32>> {
+        let mut order = Vec::with_capacity(near.len());
+        let mut marks = vec![Mark::New; near.len()];
         let mut stack = Vec::new();
-        for first in begun {
+        for first in near {
             stack.push(*first);
             while let Some(txn) = stack.last().copied() {
+                let top = stack.len();
                 if marks[txn as usize] == Mark::New {
                     marks[txn as usize] = Mark::Entered;
                     for before in self.direct(registers, txn) {
@@ -82,12 +84,13 @@ impl Constraints {
                             Mark::Done => {}
                         }
                     }
-                    continue;
                 }
-                stack.pop();
-                if marks[txn as usize] == Mark::Entered {
-                    marks[txn as usize] = Mark::Done;
-                    order.push(txn);
+                if stack.len() == top {
+                    stack.pop();
+                    if marks[txn as usize] == Mark::Entered {
+                        marks[txn as usize] = Mark::Done;
+                        order.push(txn);
+                    }
                 }
             }
         }
@@ -95,7 +98,7 @@ impl Constraints {
     }
 
     /// What precedes a transaction directly: the one before in its session, and those it read from.
-    fn direct(&self, registers: &Registers<'_>, txn: u32) -> impl Iterator<Item = u32> {
+    pub(super) fn direct(&self, registers: &Registers<'_>, txn: u32) -> impl Iterator<Item = u32> {
         let reads = registers.of(txn).iter().filter(|read| read.read != NONE);
         let writers = reads.map(|read| registers.writer[read.read as usize]);
         self.before(txn)
@@ -110,9 +113,9 @@ impl Constraints {
         Some(members[place as usize])
     }
 
-    fn number_sessions(&mut self, registers: &Registers<'_>, begun: &[u32]) {
+    fn number_sessions(&mut self, registers: &Registers<'_>, order: &[u32]) {
         let mut of: HashMap<i64, u32> = HashMap::new();
-        for txn in begun.iter().copied() {
+        for txn in order.iter().copied() {
             let described = registers.history.txn(txn);
             if !registers.present[txn as usize] {
                 continue;
@@ -160,19 +163,48 @@ impl Constraints {
             );
             return Some((vec![other, reader], text));
         }
-        let position = |txn: &u32| self.position[*txn as usize];
-        let mut added = self.added.iter();
-        if added.all(|(before, after, _)| position(before) < position(after)) {
+        let cycle = self.cycle(registers)?;
+        let mut lines = Vec::new();
+        for (at, txn) in cycle.iter().enumerate() {
+            let next = cycle[(at + 1) % cycle.len()];
+            lines.push(self.reason(registers, *txn, next, &label));
+        }
+        Some((cycle, lines.join("\n")))
+    }
+
+    /// The transactions of a cycle, if there is one. All else leads forward in `order`, so that a cycle lies
+    /// where constraints lead back, overlapping.
+    fn cycle(&self, registers: &Registers<'_>) -> Option<Vec<u32>> {
+        let position = |txn: u32| self.position[txn as usize];
+        let mut stretches = Stretches::default();
+        for (before, after, _) in &self.added {
+            stretches.add(position(*before), position(*after));
+        }
+        let stretches = stretches.merged();
+        let nodes: Vec<u32> = stretches.iter().cloned().flatten().collect();
+        if nodes.is_empty() {
             return None;
         }
-        let mut graph = GraphBuilder::new(self.session.len() as u32);
-        for txn in &self.order {
-            for before in self.direct(registers, *txn) {
-                graph.edge(before, *txn, Edge::Wr);
+        let mut numbers = vec![NONE; self.order.len()];
+        for (number, node) in (0..).zip(&nodes) {
+            numbers[*node as usize] = number;
+        }
+        let number = |txn: u32| numbers[position(txn) as usize];
+        let mut graph = GraphBuilder::new(nodes.len() as u32);
+        let mut add = |before: u32, after: u32, edge: Edge| {
+            let (before, after) = (number(before), number(after));
+            if before != NONE && after != NONE {
+                graph.edge(before, after, edge);
+            }
+        };
+        for node in &nodes {
+            let txn = self.order[*node as usize];
+            for before in self.direct(registers, txn) {
+                add(before, txn, Edge::Wr);
             }
         }
         for (before, after, _) in &self.added {
-            graph.edge(*before, *after, Edge::Ww);
+            add(*before, *after, Edge::Ww);
         }
         let graph = graph.finish();
         let components = Components::new(&graph, ALL);
@@ -183,16 +215,12 @@ impl Constraints {
         let component = (0..components.count).find(|component| members.of(*component).len() > 1)?;
         let members = members.of(component);
         let part = graph.part(members, &mut vec![u32::MAX; graph.nodes() as usize]);
-        let cycle: Vec<u32> = circle(&part)
-            .into_iter()
-            .map(|at| members[at as usize])
-            .collect();
-        let mut lines = Vec::new();
-        for (at, txn) in cycle.iter().enumerate() {
-            let next = cycle[(at + 1) % cycle.len()];
-            lines.push(self.reason(registers, *txn, next, &label));
-        }
-        Some((cycle, lines.join("\n")))
+        let cycle = circle(&part).into_iter();
+        Some(
+            cycle
+                .map(|at| self.order[nodes[members[at as usize] as usize] as usize])
+                .collect(),
+        )
     }
 
     fn reason(

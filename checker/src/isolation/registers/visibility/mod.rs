@@ -8,12 +8,17 @@
 //! session are enough, is after L. Møldrup and A. Pavlogiannis, "AWDIT: an optimal weak database
 //! isolation tester", PLDI 2025, and S. Liu et al., "Plume", OOPSLA 2024.
 //!
-//! With `n` operations and `k` sessions: monotonic and atomic views O(n * sqrt(n)), causal views O(n * k)
-//! time and O(n) memory. Without session order there are no clocks, so causality is judged with it only.
+//! With `n` operations: monotonic and atomic views O(n * sqrt(n)); causal views O(n * k) time and O(n)
+//! memory, `k` being sessions or keys in use at a time, whichever takes less. Without session order there are
+//! no clocks, so causality is judged with it only.
 
 mod atomic;
 mod causal;
 mod constraints;
+mod keys;
+mod sessions;
+#[cfg(test)]
+mod tests;
 
 use super::super::anomaly::{Anomaly, Form, View};
 use super::super::cases::Cases;
