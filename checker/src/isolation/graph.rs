@@ -64,6 +64,9 @@ impl Edges {
     }
 }
 
+/// What was written and read.
+pub(crate) const DATA: Edges = Edges::of(&[Edge::Ww, Edge::Wr, Edge::Rw]);
+
 /// A graph in compressed rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {

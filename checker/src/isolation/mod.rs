@@ -30,10 +30,12 @@ mod writers;
 pub use anomaly::{Anomaly, CycleKind, Form, View};
 pub use cases::{Case, Class};
 pub use check::{check, check_until};
+pub(crate) use components::Components;
 pub use cycle::{Cycle, Step};
 pub use dictionary::Dictionary;
 pub use drawing::draw;
 pub use graph::Edge;
+pub(crate) use graph::{DATA, GraphBuilder};
 pub use model::{Model, Models, violated_by};
 pub use report::{Inference, Options, Report, Verdict};
 pub use transactions::{

@@ -1,9 +1,8 @@
 //! Session guarantees: what a client has read or written, it and those who see its writes go on seeing.
 //!
 //! Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994. A session is a
-//! process. They can be told from a history where the order of what is written is known: of sets that are only
-//! added to, and of registers that have one writing process each. With several, monotonic reads and reading one's
-//! writes can be: they hold if any order of the writes is left.
+//! process. The order of what is written is known of sets that are only added to, and of registers that have one
+//! writing process each. On a register with several a guarantee holds if any order of the writes is left.
 
 mod contended;
 mod registers;
@@ -80,8 +79,8 @@ fn set<'a>(
 /// One of the guarantees, on sets (`add`, `read` of the whole) or registers (`read`, `write`, `put`,
 /// `delete`, by key).
 ///
-/// On a set, O(elements read · processes); on registers, O(n p log n) for `writes-follow-reads` and p
-/// processes, else O(n log n). On registers, what is seen is followed over one step, not through chains of
+/// On a set, O(elements read · processes); on registers, O(n p log n) for `monotonic-writes`,
+/// `writes-follow-reads` and p processes, else O(n log n). On registers, what is seen is followed over one step, not through chains of
 /// sessions: that is causal consistency, an isolation model.
 #[derive(Debug)]
 pub struct Session {
@@ -174,7 +173,7 @@ impl Invariant for Session {
             (Verdict::Invalid, reason)
         } else if seen.undecided > 0 {
             let reason = format!(
-                "{} undecided: of registers with several writers, or values that nobody, or several, wrote",
+                "{} undecided: of values that nobody, or several, wrote",
                 told::count(seen.undecided, "read")
             );
             (Verdict::Unknown, reason)

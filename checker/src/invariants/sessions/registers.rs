@@ -1,6 +1,8 @@
 //! Session guarantees on registers. Where one has one writing process, its order of writes is the register's;
 //! where it has several, see [`contended`](super::contended).
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use super::contended::Order;
@@ -18,10 +20,14 @@ pub(super) struct Registers {
     /// By reader and register: the latest version read, as of the events of the answers.
     read: HashMap<(i64, u32), Rising>,
     /// By reader and writer: the call of the writer's latest write that was read.
-    observed: HashMap<i64, HashMap<i64, Rising>>,
+    observed: HashMap<i64, BTreeMap<i64, Rising>>,
     /// By process and register: what its next read must not be older than, whoever wrote it, and the event of the
-    /// answer that says so.
+    /// answer that says so; for writes that follow reads, what it read last.
     latest: HashMap<(i64, u32), (u32, u32)>,
+    /// By process and register: the latest version of its own that was `ok`, as of the events of the answers.
+    written: HashMap<(i64, u32), Rising>,
+    /// By process and register: the set of the versions that it has read, as of the events of the answers.
+    seen: HashMap<(i64, u32), Rising>,
     reads: usize,
     cases: Vec<(u32, String)>,
     /// Reads that saw what nobody wrote.
@@ -46,7 +52,6 @@ struct Register {
     versions: HashMap<Value, Vec<u32>>,
     /// The latest version that was `ok`, as of the events of the answers.
     acknowledged: Rising,
-    reads: usize,
 }
 
 impl Registers {
@@ -58,6 +63,8 @@ impl Registers {
             read: HashMap::new(),
             observed: HashMap::new(),
             latest: HashMap::new(),
+            written: HashMap::new(),
+            seen: HashMap::new(),
             reads: 0,
             cases: Vec::new(),
             unwritten: 0,
@@ -103,9 +110,16 @@ impl Registers {
         let register = &mut self.registers[number as usize];
         let version = register.calls.partition_point(|at| *at <= call.at) as u32;
         register.acknowledged.note(answer.at, version);
-        if self.guarantee == Guarantee::ReadYourWrites {
-            let process = call.event.process.unwrap_or_default();
-            self.latest.insert((process, number), (version, answer.at));
+        let writer = (call.event.process.unwrap_or_default(), number);
+        match self.guarantee {
+            Guarantee::ReadYourWrites => {
+                self.latest.insert(writer, (version, answer.at));
+            }
+            Guarantee::MonotonicWrites => {
+                let written = self.written.entry(writer).or_default();
+                written.note(answer.at, version);
+            }
+            Guarantee::MonotonicReads | Guarantee::WritesFollowReads => {}
         }
         Ok(())
     }
@@ -113,8 +127,7 @@ impl Registers {
     fn judge(&mut self, number: u32, call: &Moment, answer: &Moment) {
         let process = call.event.process.unwrap_or_default();
         self.reads += 1;
-        let register = &mut self.registers[number as usize];
-        register.reads += 1;
+        let register = &self.registers[number as usize];
         let (writer, value) = (register.writer, &answer.event.value);
         let initially = [0];
         let written = register.versions.get(value).map_or(&[][..], Vec::as_slice);
@@ -126,6 +139,11 @@ impl Registers {
         if written.is_empty() && nothing.is_empty() {
             self.unwritten += 1;
             return;
+        }
+        if nothing.is_empty()
+            && let [version] = *written
+        {
+            self.observe(number, version, process, answer.at);
         }
         self.place(number, call, answer);
         let floor = self.floor(number, process, writer, call.at);
@@ -152,12 +170,15 @@ impl Registers {
             .entry((process, number))
             .or_default()
             .note(answer.at, version);
-        // Where the value was written more than once, which write was seen is not known.
-        if let (Some(writer), 1, Some(at)) = (writer, versions.count(), version.checked_sub(1)) {
-            let called = register.calls[at as usize];
-            let observed = self.observed.entry(process).or_default();
-            observed.entry(writer).or_default().note(answer.at, called);
-        }
+    }
+
+    /// Notes whose write a process has read. Where the value was written more than once, that is not known.
+    fn observe(&mut self, number: u32, version: u32, process: i64, at: u32) {
+        let register = &self.registers[number as usize];
+        let write = version as usize - 1;
+        let observed = self.observed.entry(process).or_default();
+        let calls = observed.entry(register.writers[write]).or_default();
+        calls.note(at, register.calls[write]);
     }
 
     /// Notes what a read says about the order of versions.
@@ -174,15 +195,44 @@ impl Registers {
                 return;
             }
         };
-        match self.latest.get(&(process, number)) {
-            Some((earlier, at)) if *at < call.at => {
-                register.order.note(*earlier, version, answer.event.line);
+        let (reader, line) = ((process, number), answer.event.line);
+        let latest = self.latest.get(&reader).copied();
+        // Of each process of which the reader has read a write, the call of the latest.
+        let observed = self.observed.get(&process).into_iter().flatten();
+        let observed = observed.filter_map(|(who, calls)| Some((*who, calls.before(call.at)?)));
+        match self.guarantee {
+            Guarantee::MonotonicReads | Guarantee::ReadYourWrites => match latest {
+                Some((earlier, at)) if at < call.at => register.order.note(earlier, version, line),
+                Some(_) => register.unplaced += 1,
+                None => {}
+            },
+            Guarantee::MonotonicWrites => {
+                for (who, called) in observed {
+                    let written = self.written.get(&(who, number));
+                    if let Some(earlier) = written.and_then(|written| written.before(called)) {
+                        register.order.note(earlier, version, line);
+                    }
+                }
             }
-            Some(_) => register.unplaced += 1,
-            None => {}
+            Guarantee::WritesFollowReads => {
+                for (who, called) in observed {
+                    let seen = self.seen.get(&(who, number));
+                    if let Some(set) = seen.and_then(|seen| seen.before(called)) {
+                        register.order.note_all(set, version, line);
+                    }
+                }
+                if latest.is_none_or(|(before, _)| before != version) {
+                    let seen = self.seen.entry(reader).or_default();
+                    let set = register.order.set(seen.last(), version, line);
+                    seen.note(answer.at, set);
+                }
+            }
         }
-        if self.guarantee == Guarantee::MonotonicReads {
-            self.latest.insert((process, number), (version, answer.at));
+        if matches!(
+            self.guarantee,
+            Guarantee::MonotonicReads | Guarantee::WritesFollowReads
+        ) {
+            self.latest.insert(reader, (version, answer.at));
         }
     }
 
@@ -237,16 +287,7 @@ impl Registers {
             undecided: self.unwritten,
             cases: cases.map(|(_, case)| case.clone()).collect(),
         };
-        let by_order = matches!(
-            self.guarantee,
-            Guarantee::MonotonicReads | Guarantee::ReadYourWrites
-        );
         for (number, register) in (0..).zip(&self.registers).filter(|(_, one)| one.contended) {
-            if !by_order {
-                seen.reads -= register.reads;
-                seen.undecided += register.reads;
-                continue;
-            }
             match register.order.circle(&register.writers) {
                 Some(circle) => seen.cases.push(self.circle(number, &circle)),
                 None => seen.undecided += register.unplaced,

@@ -17,4 +17,9 @@ impl Rising {
         let count = self.0.partition_point(|(noted, _)| *noted < at);
         count.checked_sub(1).map(|last| self.0[last].1)
     }
+
+    /// The highest noted.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.0.last().map(|(_, highest)| *highest)
+    }
 }
