@@ -11,7 +11,7 @@ use super::clock::Moment;
 use super::durable;
 use super::error::AgentError;
 use super::local::{Frequency, Reading};
-use super::process::ProcessId;
+use super::process::{self, ProcessId};
 use super::state_dir::{StateDir, StateLock};
 use crate::fault::NodeFault;
 use crate::outcome::NodeOutcome;
@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     pub(crate) fault: String,
     /// What was ordered.
     pub(crate) order: NodeFault,
-    /// The agent that installed it. Its boot is the fault's boot: nothing of a fault outlives that.
+    /// The agent that installed it. Its boot is the fault's boot: nothing of a fault but files outlives that.
     pub(crate) agent: ProcessId,
     /// What its lots are drawn from.
     #[serde(default)]
@@ -35,6 +35,15 @@ pub(crate) struct Entry {
     pub(crate) undo: Vec<UndoStep>,
     /// What installing it showed; absent until that is known.
     pub(crate) installed: Option<NodeOutcome>,
+}
+
+impl Entry {
+    /// Whether the node runs since before the fault. Else only files can be left of it.
+    pub(crate) fn is_of_this_boot(&self) -> Result<bool, AgentError> {
+        let boot_id = process::boot_id()
+            .map_err(AgentError::file("read", "/proc/sys/kernel/random".as_ref()))?;
+        Ok(self.agent.boot_id == boot_id)
+    }
 }
 
 /// Something that undoes a part of a fault. Each may be done any number of times.

@@ -34,9 +34,12 @@ pub fn leftovers(state: &StateDir) -> Result<Vec<Leftover>, AgentError> {
         let (fault, remains) = match entry {
             Ok(entry) => {
                 known_tables.push(rules::table_name(&entry.run, &entry.fault));
+                let rebooted = !entry.is_of_this_boot()?;
                 let mut remains = Vec::new();
                 for step in &entry.undo {
-                    remains.extend(in_place(&lock, step)?);
+                    if !rebooted || matches!(step, UndoStep::RemoveFiles { .. }) {
+                        remains.extend(in_place(&lock, step)?);
+                    }
                 }
                 (format!("{}.{}", entry.run, entry.fault), remains)
             }

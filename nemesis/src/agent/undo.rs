@@ -19,7 +19,7 @@ use super::layer;
 use super::ledger::{self, Entry, UndoStep};
 use super::local;
 use super::nft;
-use super::process::{self, ProcessId};
+use super::process::ProcessId;
 use super::service::{self, Record};
 use super::signals;
 use super::state_dir::{StateDir, StateLock};
@@ -166,9 +166,7 @@ pub(crate) fn heal_patiently(
 
 /// Takes a fault's last evidence, undoes it, shows that it ended and removes it from the ledger.
 pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome, AgentError> {
-    let boot_id =
-        process::boot_id().map_err(AgentError::file("read", "/proc/sys/kernel".as_ref()))?;
-    let outcome = if entry.agent.boot_id == boot_id {
+    let outcome = if entry.is_of_this_boot()? {
         let mut outcome = last_look(lock, entry)?;
         let (seen, doubtful) = steps(lock, entry)?;
         outcome.evidence.extend(seen);
@@ -177,6 +175,7 @@ pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome,
         }
         outcome
     } else {
+        remove_files(entry)?;
         NodeOutcome {
             outcome: Outcome::Indeterminate,
             evidence: vec![evidence("node", "was started anew since")],
@@ -184,6 +183,20 @@ pub(crate) fn finish(lock: &StateLock<'_>, entry: &Entry) -> Result<NodeOutcome,
     };
     ledger::remove(lock, entry)?;
     Ok(outcome)
+}
+
+/// Removes the files of a fault, all that is left of it once the node was started anew.
+fn remove_files(entry: &Entry) -> Result<(), AgentError> {
+    for step in &entry.undo {
+        match step {
+            UndoStep::EndAttendant { totals: file, .. }
+            | UndoStep::EndHelper { account: file, .. }
+            | UndoStep::RemoveFiller { file } => durable::remove(file)?,
+            UndoStep::RemoveFiles { directory } => durable::remove_all(directory)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Does what undoes a fault, in the reverse of its order, and checks that it worked; says what was seen,
@@ -351,4 +364,72 @@ fn still_paused(entry: &Entry, mut installed: NodeOutcome) -> NodeOutcome {
         installed.outcome = Outcome::Indeterminate;
     }
     installed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::process;
+
+    /// A fault of an agent of this boot or of another, with its files; heals, and tells what it says and which files are left.
+    fn healed(boot_id: String) -> (NodeOutcome, Vec<String>) {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateDir::open(home.path()).unwrap();
+        let process = ProcessId {
+            pid: 7,
+            start_ticks: u64::MAX,
+            boot_id,
+        };
+        let kept = home.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        let files = ["totals", "account", "kept/copy", "another's"];
+        for file in files {
+            std::fs::write(home.path().join(file), "1").unwrap();
+        }
+        let entry = Entry {
+            run: "r1".into(),
+            fault: "f".into(),
+            order: NodeFault::Pause {
+                service: "web".into(),
+            },
+            agent: process.clone(),
+            seed: 0,
+            undo: vec![
+                UndoStep::EndAttendant {
+                    process: process.clone(),
+                    totals: home.path().join("totals"),
+                },
+                UndoStep::EndHelper {
+                    process,
+                    account: home.path().join("account"),
+                },
+                UndoStep::RemoveFiles { directory: kept },
+            ],
+            installed: None,
+        };
+        ledger::write(&state.lock().unwrap(), &entry).unwrap();
+        let report = heal(&state).unwrap();
+        assert_eq!(report.failed, []);
+        assert!(ledger::list(&state.lock().unwrap()).unwrap().is_empty());
+        let left = files.iter().filter(|file| home.path().join(file).exists());
+        let left = left.map(|file| (*file).to_owned()).collect();
+        (report.undone[0].outcome.clone(), left)
+    }
+
+    #[test]
+    fn after_a_power_cut_the_files_of_a_fault_go_with_its_entry() {
+        let (outcome, left) = healed("before the power cut".to_owned());
+        assert_eq!(
+            outcome.evidence,
+            [evidence("node", "was started anew since")]
+        );
+        assert_eq!(left, ["another's"]);
+    }
+
+    #[test]
+    fn without_a_power_cut_a_fault_is_undone_step_by_step() {
+        let (outcome, left) = healed(process::boot_id().unwrap());
+        assert!(outcome.evidence.len() > 1, "{outcome:?}");
+        assert_eq!(left, ["another's"]);
+    }
 }
