@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Failure;
 use super::args::NodeArgs;
 use crate::cluster::{self, ClusterSpec, LocalCluster};
-use crate::control::{Access, NodeAddress, parse_nodes, parse_nodes_file};
+use crate::control::{Access, NodeAddress, Patience, parse_nodes, parse_nodes_file};
 
 /// Nodes and how to log in to them.
 pub(super) struct Ground {
@@ -30,7 +30,7 @@ impl Ground {
         let cluster = LocalCluster::up(spec).map_err(Failure::cluster)?;
         Ok(Ground {
             nodes: cluster.nodes().to_vec(),
-            access: cluster.access(),
+            access: patient(cluster.access(), args),
             cluster: Some(cluster),
         })
     }
@@ -45,7 +45,7 @@ impl Ground {
                 .ok_or_else(|| Failure::Usage(format!("no local cluster `{name}` runs; `shakedown cluster list` shows those that do")))?;
             return Ok(Some(Ground {
                 nodes: info.nodes(),
-                access: info.access(),
+                access: patient(info.access(), args),
                 cluster: None,
             }));
         } else if let Some(list) = &args.nodes {
@@ -75,9 +75,17 @@ impl Ground {
         }
         Ok(Some(Ground {
             nodes,
-            access,
+            access: patient(access, args),
             cluster: None,
         }))
+    }
+}
+
+/// With the patience that was asked for.
+fn patient(access: Access, args: &NodeArgs) -> Access {
+    Access {
+        patience: Patience::to_log_in(args.connect_timeout.0),
+        ..access
     }
 }
 

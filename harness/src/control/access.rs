@@ -49,11 +49,22 @@ pub struct Patience {
     pub backoff: Duration,
 }
 
+impl Patience {
+    /// The usual bounds, but this one for a connection and each step of handshake and login.
+    pub fn to_log_in(within: Duration) -> Patience {
+        Patience {
+            connect: within,
+            handshake: within,
+            ..Patience::default()
+        }
+    }
+}
+
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
-            connect: Duration::from_secs(5),
-            handshake: Duration::from_secs(10),
+            connect: Duration::from_secs(30),
+            handshake: Duration::from_secs(30),
             command: Duration::from_secs(60),
             stall: Duration::from_secs(30),
             attempts: 4,

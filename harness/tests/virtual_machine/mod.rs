@@ -5,6 +5,8 @@
 //! ends: the processes are killed when it is dropped, and by the kernel when the test dies.
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
+mod deaths;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use shakedown_workloads::duration::HumanDuration;
 
 /// Where the nodes are.
 #[derive(Debug, Args)]
@@ -43,6 +44,17 @@ pub(in crate::cli) struct NodeArgs {
     /// SSH client configuration; `none` for none (default: ~/.ssh/config)
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) ssh_config: Option<PathBuf>,
+    /// Longest wait for a connection to a node, and for each step of handshake and login
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_wait)]
+    pub(in crate::cli) connect_timeout: HumanDuration,
+}
+
+fn parse_wait(text: &str) -> Result<HumanDuration, String> {
+    let wait: HumanDuration = text.parse().map_err(|error| format!("{error}"))?;
+    if wait.0.is_zero() {
+        return Err("nothing answers in no time".to_owned());
+    }
+    Ok(wait)
 }
 
 /// Arguments of `heal`.
