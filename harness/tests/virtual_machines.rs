@@ -247,7 +247,11 @@ fn every_fault_of_a_node_and_of_the_network_happens_there_and_nothing_is_left() 
         ("bad_network", include_str!("run/bad_network.toml")),
     ] {
         let files = scratch();
-        let file = scenario_file(&files, &format!("{name}.toml"), text);
+        // Slow machines do little in a second: what a fault concerns must happen while it is in force.
+        let longer = text.replace("for = \"500ms\"", "for = \"5s\"");
+        let longer = longer.replace("for = \"1s\"", "for = \"6s\"");
+        let longer = longer.replace("for = \"3s\"", "for = \"9s\"");
+        let file = scenario_file(&files, &format!("{name}.toml"), &longer);
         let out = files.path().join("runs").display().to_string();
         let ended = machines.run(&[
             "run",
