@@ -56,14 +56,13 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let exit = exit(&answers, |ability| {
         ability.available || ability.only_with.is_some()
     });
-    let listed = (ground.nodes.iter()).any(|node| !node.cluster.is_empty());
-    match listed && exit != Exit::HarnessError {
-        true => Ok(found_at_their_addresses(&ground)?.unwrap_or(exit)),
-        false => Ok(exit),
+    match exit {
+        Exit::HarnessError => Ok(exit),
+        _ => Ok(found_at_their_addresses(&ground)?.unwrap_or(exit)),
     }
 }
 
-/// Looks whether nodes are where the list says, behind `=`; what to exit with if not.
+/// Looks whether nodes are where the list says, if SSH takes another way; what to exit with if not.
 fn found_at_their_addresses(ground: &Ground) -> Result<Option<Exit>, Failure> {
     let agent = local_binary("shakedown-agent", &BTreeMap::new()).map_err(Failure::harness)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::harness)?;

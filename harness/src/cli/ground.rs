@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Failure;
 use super::args::NodeArgs;
 use crate::cluster::{self, ClusterSpec, LocalCluster};
-use crate::control::{Access, NodeAddress, Patience, parse_nodes, parse_nodes_file};
+use crate::control::{Access, NodeAddress, Patience, parse_jump, parse_nodes, parse_nodes_file};
 
 /// Nodes and how to log in to them.
 pub(super) struct Ground {
@@ -58,7 +58,9 @@ impl Ground {
         } else {
             return Ok(None);
         };
+        let jump = args.jump.as_deref().map(parse_jump).transpose();
         let mut access = Access {
+            jump: jump.map_err(Failure::usage)?,
             user: args.user.clone(),
             port: args.port,
             key: args.key.clone(),

@@ -20,6 +20,8 @@ pub struct Access {
     pub key: Option<PathBuf>,
     /// Ask the SSH agent (`SSH_AUTH_SOCK`) first.
     pub agent: bool,
+    /// A host that every connection goes by way of.
+    pub jump: Option<NodeAddress>,
     /// Run every command through `sudo -n`.
     pub sudo: bool,
     /// Known host keys; `~/.ssh/known_hosts` by default.
@@ -80,6 +82,7 @@ impl Default for Access {
             port: None,
             key: None,
             agent: false,
+            jump: None,
             sudo: false,
             known_hosts: in_ssh_dir("known_hosts"),
             accept_new: false,
@@ -107,6 +110,8 @@ pub struct Target {
     pub user: String,
     /// Private keys to try, in order.
     pub keys: Vec<PathBuf>,
+    /// The host to go by way of.
+    pub jump: Option<Box<Target>>,
     /// The rest.
     pub access: Access,
 }
@@ -137,7 +142,12 @@ impl Target {
                 .filter(|path| path.exists())
                 .collect(),
         };
+        let jump = match &access.jump {
+            Some(jump) => Some(Box::new(Self::resolve_jump(jump, access)?)),
+            None => None,
+        };
         Ok(Target {
+            jump,
             node: node.name.clone(),
             host: params.host_name.unwrap_or_else(|| node.host.clone()),
             port: node.port.or(access.port).or(params.port).unwrap_or(22),
@@ -147,12 +157,30 @@ impl Target {
         })
     }
 
-    /// Host and port, for messages.
+    /// A jump host has user and port of its own: those of the nodes are not meant for it.
+    fn resolve_jump(jump: &NodeAddress, access: &Access) -> Result<Target, ControlError> {
+        let access = Access {
+            user: None,
+            port: None,
+            jump: None,
+            sudo: false,
+            ..access.clone()
+        };
+        let mut target = Self::resolve(jump, &access)?;
+        target.node = format!("jump host {}", jump.name);
+        Ok(target)
+    }
+
+    /// Host and port, and by way of whom, for messages.
     pub(crate) fn address(&self) -> String {
+        let way = match &self.jump {
+            Some(jump) => format!(" by way of {}", jump.node),
+            None => String::new(),
+        };
         if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
+            format!("[{}]:{}{way}", self.host, self.port)
         } else {
-            format!("{}:{}", self.host, self.port)
+            format!("{}:{}{way}", self.host, self.port)
         }
     }
 }
@@ -216,6 +244,35 @@ mod tests {
         assert_eq!(target.keys, [PathBuf::from("/keys/mine")]);
         let target = resolve("root@db1:24", CONFIG, access);
         assert_eq!((target.user.as_str(), target.port), ("root", 24));
+    }
+
+    #[test]
+    fn a_jump_host_has_its_own_user_and_port_and_the_nodes_keys() {
+        let jump = |text| super::super::parse_jump(text).unwrap();
+        let access = Access {
+            user: Some("ops".to_owned()),
+            port: Some(23),
+            key: Some("/keys/mine".into()),
+            jump: Some(jump("me@bastion:2200")),
+            ..Access::default()
+        };
+        let target = resolve("web1", CONFIG, access.clone());
+        assert_eq!(target.address(), "web1:23 by way of jump host bastion");
+        let by = target.jump.unwrap();
+        assert_eq!(
+            (by.address().as_str(), by.user.as_str()),
+            ("bastion:2200", "me")
+        );
+        assert_eq!(by.keys, [PathBuf::from("/keys/mine")]);
+        let access = Access {
+            jump: Some(jump("db9")),
+            ..access
+        };
+        let by = resolve("web1", CONFIG, access).jump.unwrap();
+        assert_eq!(
+            (by.address().as_str(), by.user.as_str()),
+            ("10.1.2.3:2222", "deploy")
+        );
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! One SSH session: connects (again, if that may help), checks the host key, logs in, and is closed explicitly.
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::{Shutdown, shutdown};
 use ssh2::{ErrorCode, Session};
 
-use super::{ControlError, Target, host_key, login};
+use super::{ControlError, Target, host_key, login, tunnel};
 
 /// Codes of libssh2 for a connection that broke or never spoke: BANNER_RECV, SOCKET_SEND, TIMEOUT,
 /// SOCKET_DISCONNECT, SOCKET_TIMEOUT, SOCKET_RECV, BAD_SOCKET.
@@ -17,13 +18,15 @@ const BROKEN: [i32; 7] = [-2, -7, -9, -13, -30, -43, -45];
 /// A session that is logged in, in non-blocking mode.
 pub(crate) struct Connection {
     pub(crate) session: Session,
-    /// The session's socket; libssh2 has its own handle.
-    stream: TcpStream,
+    /// The session's socket, or that of a tunnel; libssh2 has its own handle.
+    stream: OwnedFd,
 }
 
-enum Failure {
+/// Why an attempt to connect failed.
+pub(crate) enum Failure {
     /// May pass: refused, reset, or no greeting.
     Transient(String),
+    /// Will not pass.
     Final(ControlError),
 }
 
@@ -31,7 +34,11 @@ impl Connection {
     /// Connects and logs in.
     pub(crate) fn open(target: &Target) -> Result<Connection, ControlError> {
         let patience = &target.access.patience;
-        let addresses = resolve(target)?;
+        // Behind a jump host, names are that host's to resolve.
+        let addresses = match target.jump {
+            Some(_) => Vec::new(),
+            None => resolve(target)?,
+        };
         let mut wait = patience.backoff;
         let mut attempt = 1;
         loop {
@@ -57,7 +64,7 @@ impl Connection {
     /// Cuts the connection, so that whatever is still open on it fails at once instead of waiting for the server.
     pub(crate) fn cut(&self) {
         // It may be cut already.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = shutdown(self.stream.as_raw_fd(), Shutdown::Both);
     }
 }
 
@@ -85,9 +92,15 @@ fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ControlError> {
 }
 
 fn attempt_once(target: &Target, addresses: &[SocketAddr]) -> Result<Connection, Failure> {
-    let stream = connect(target, addresses)?;
     let io_failed = |e: io::Error| Failure::Transient(e.to_string());
-    stream.set_nodelay(true).map_err(io_failed)?;
+    let stream: OwnedFd = match &target.jump {
+        Some(jump) => tunnel::open(target, jump)?.into(),
+        None => {
+            let stream = connect(target, addresses)?;
+            stream.set_nodelay(true).map_err(io_failed)?;
+            stream.into()
+        }
+    };
     let handshake = |e: ssh2::Error| handshake_failure(target, &e);
     let mut session = Session::new().map_err(handshake)?;
     session.set_timeout(milliseconds(target.access.patience.handshake));

@@ -188,7 +188,7 @@ fn drain(from: &mut dyn Read, to: &mut dyn Write) -> Result<bool, Broken> {
 }
 
 /// Repeats a non-blocking call until it is done.
-fn until<T>(
+pub(crate) fn until<T>(
     connection: &Connection,
     deadline: Instant,
     mut call: impl FnMut() -> Result<T, ssh2::Error>,

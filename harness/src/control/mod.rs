@@ -17,13 +17,14 @@ mod login;
 mod node_list;
 mod remote;
 mod ssh_remote;
+mod tunnel;
 
 pub use access::{Access, Patience, Target};
 pub use agent_link::{AgentLink, HelloReply, LinkOptions};
 pub(crate) use agent_upload::{Program, place as place_agent};
 pub use error::{ControlError, ShownKey};
 pub use link_error::AgentError;
-pub use node_list::{NodeAddress, NodeListError, parse_nodes, parse_nodes_file};
+pub use node_list::{NodeAddress, NodeListError, parse_jump, parse_nodes, parse_nodes_file};
 pub(crate) use remote::command_line;
 pub use remote::{Output, Remote, Status, quote};
 pub use ssh_remote::SshRemote;

@@ -64,6 +64,24 @@ pub fn parse_nodes(list: &str) -> Result<Vec<NodeAddress>, NodeListError> {
     collect("node", (1..).zip(list.split(',').map(str::trim)))
 }
 
+/// Parses the value of `--jump`: one host.
+///
+/// # Errors
+/// It is none, or more, or has an address behind `=`.
+pub fn parse_jump(text: &str) -> Result<NodeAddress, NodeListError> {
+    let mut nodes = parse_nodes(text)?;
+    let problem = match &nodes[..] {
+        [node] if node.cluster.is_empty() => return Ok(nodes.remove(0)),
+        [_] => "nodes do not know a jump host, so nothing belongs behind it",
+        _ => "there is one jump host for all nodes",
+    };
+    Err(NodeListError::Malformed {
+        place: "jump host".to_owned(),
+        entry: text.to_owned(),
+        problem,
+    })
+}
+
 /// Parses the text of a `--nodes-file`: one entry a line; `#` starts a comment; empty lines are skipped.
 ///
 /// # Errors

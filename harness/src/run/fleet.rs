@@ -103,9 +103,9 @@ pub(crate) struct FleetNode {
 }
 
 impl FleetNode {
-    /// Where other nodes send it probe packets: to listed addresses if there are some, else to any it has.
+    /// Where other nodes send it probe packets: only where it is known if SSH tells nothing of that, else to any it has.
     fn probed(&self) -> &[IpAddr] {
-        match self.known.listed {
+        match self.known.apart {
             true => &self.known.addresses,
             false => &self.addresses,
         }

@@ -16,8 +16,8 @@ use crate::system::NodeRef;
 pub(super) struct Known {
     /// Never none. The first is what services, clients and placeholders are given.
     pub(super) addresses: Vec<IpAddr>,
-    /// Whether the node list has them, apart from where SSH goes.
-    pub(super) listed: bool,
+    /// Whether SSH takes another way: to another address, or by a jump host.
+    pub(super) apart: bool,
 }
 
 /// The nodes as plans see them.
@@ -37,7 +37,7 @@ pub(super) fn known(node: &NodeAddress, target: &Target) -> Result<Known, RunErr
     if node.cluster.is_empty() {
         return Ok(Known {
             addresses: vec![resolve(&node.name, &target.host)?[0]],
-            listed: false,
+            apart: target.jump.is_some(),
         });
     }
     let mut addresses = Vec::new();
@@ -57,7 +57,7 @@ pub(super) fn known(node: &NodeAddress, target: &Target) -> Result<Known, RunErr
     }
     Ok(Known {
         addresses,
-        listed: true,
+        apart: true,
     })
 }
 

@@ -1,5 +1,5 @@
-//! Whether nodes whose addresses the node list has apart from where SSH goes are to be found there: by each other, and
-//! by the clients, which run on this machine.
+//! Whether nodes are to be found at their addresses if SSH takes another way, which tells nothing of that: by each other,
+//! and by the clients, which run on this machine.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -32,7 +32,7 @@ enum Heard {
     NoWay(String),
 }
 
-/// As [`check`], by the names of the nodes.
+/// Looks whether each node has the addresses by which it is known, if SSH takes another way. Returns what may be wrong.
 ///
 /// # Errors
 /// If a node cannot be logged in to, or is not where the list says.
@@ -54,8 +54,8 @@ pub async fn check_nodes(
     checked
 }
 
-/// Looks whether each node has the addresses that are listed for it. Returns what may be wrong. Does nothing if none
-/// are listed.
+/// Looks whether each node has the addresses by which it is known. Returns what may be wrong. Does nothing if SSH goes to
+/// the same ones.
 ///
 /// # Errors
 /// If a node cannot be asked, or if nobody finds it there.
@@ -64,13 +64,13 @@ pub(super) async fn check(
     known: &[Known],
     agent: &Path,
 ) -> Result<Vec<String>, RunError> {
-    if !known.iter().any(|known| known.listed) {
+    if !known.iter().any(|known| known.apart) {
         return Ok(Vec::new());
     }
     let (notices, _inbox) = unbounded_channel();
     let options = LinkOptions::new("reach");
     let fleet = Fleet::open(remotes, known, agent, &options, false, &notices).await?;
-    let looked = try_join_all(listed(&fleet).map(|node| look(&fleet, node))).await;
+    let looked = try_join_all(apart(&fleet).map(|node| look(&fleet, node))).await;
     fleet.close().await;
     let (mut wrong, mut doubtful) = (Vec::new(), Vec::new());
     for (problem, warning) in looked? {
@@ -83,9 +83,9 @@ pub(super) async fn check(
     }
 }
 
-/// Tells nodes whose addresses are listed where the clients on this machine come from: maybe from elsewhere than SSH.
+/// Tells nodes that SSH goes to in another way where the clients on this machine come from: maybe from elsewhere, too.
 pub(super) async fn tell_clients(fleet: &Fleet) -> Result<(), FleetError> {
-    let told = listed(fleet).map(|node| async move {
+    let told = apart(fleet).map(|node| async move {
         let mut clients = BTreeSet::new();
         for address in &node.known.addresses {
             match from_here(fleet, node, *address).await? {
@@ -104,8 +104,8 @@ pub(super) async fn tell_clients(fleet: &Fleet) -> Result<(), FleetError> {
     try_join_all(told).await.map(drop)
 }
 
-fn listed(fleet: &Fleet) -> impl Iterator<Item = &FleetNode> {
-    fleet.nodes().iter().filter(|node| node.known.listed)
+fn apart(fleet: &Fleet) -> impl Iterator<Item = &FleetNode> {
+    fleet.nodes().iter().filter(|node| node.known.apart)
 }
 
 /// What is wrong with the addresses of a node, and what may be.
@@ -155,7 +155,7 @@ async fn misplaced(
     if let Some(other) = others.clone().find(|other| other.own.contains(&address)) {
         let other = &other.name;
         return Ok(Some(format!(
-            "{name}: {address} is an address of {other}; {name} has {own}: correct what is behind `=`"
+            "{name}: {address} is an address of {other}; {name} has {own}: correct the node list"
         )));
     }
     let wanted = (1, PATIENCE_MS);
@@ -177,8 +177,8 @@ async fn misplaced(
         return Ok(None);
     }
     Ok(Some(format!(
-        "{name}: nobody finds it at {address}: it has {own}, and no packet that {} sends to {address} arrives: correct what \
-         is behind `=`",
+        "{name}: nobody finds it at {address}: it has {own}, and no packet that {} sends to {address} arrives: correct the \
+         node list",
         lost.join(", ")
     )))
 }

@@ -32,6 +32,9 @@ pub(in crate::cli) struct NodeArgs {
     /// Use keys of the running ssh-agent
     #[arg(long)]
     pub(in crate::cli) agent: bool,
+    /// Host that every SSH connection goes by way of, `[user@]host[:port]`, as with `ssh -J`
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["local", "cluster"])]
+    pub(in crate::cli) jump: Option<String>,
     /// Become root on the nodes with `sudo -n`
     #[arg(long)]
     pub(in crate::cli) sudo: bool,
