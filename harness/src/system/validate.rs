@@ -239,7 +239,7 @@ mod tests {
             ("{ command = [\"true\"] }", true),
         ] {
             let text = MIROIR.replacen(
-                "ready = \"http://{{ node.address }}:7700/health\"",
+                "ready = \"http://{{ node.host }}:7700/health\"",
                 &format!("ready = {ready}"),
                 1,
             );
