@@ -48,9 +48,15 @@ fn the_walk_through_leads_from_nothing_to_a_verdict() {
     let client = block("python nats_client.py");
     fs::write(dir.path().join("nats_client.py"), client).unwrap();
 
-    let valid = shell(&dir, &block("sh walk-through valid"));
-    valid.expect(0);
-    let judged = "the last read has all of";
-    assert!(valid.stdout.contains(judged), "{}", valid.said());
+    let ended = shell(&dir, &block("sh walk-through valid"));
+    // Now and then nats-server loses a message, as the page says. A client that is wrong loses many.
+    let judged = match ended.code {
+        Some(1) => "invalid: 1 lost, of",
+        _ => {
+            ended.expect(0);
+            "the last read has all of"
+        }
+    };
+    assert!(ended.stdout.contains(judged), "{}", ended.said());
     shell(&dir, &block("sh walk-through unknown")).expect(2);
 }
