@@ -8,40 +8,20 @@ mod run;
 use std::path::Path;
 
 use local_nodes::cluster;
-use run::{Ended, in_words, run, runs, scenario, scenario_file, scratch};
+use run::{Ended, in_words, run_listed, runs, scenario, scenario_file, scratch};
 use shakedown::cluster::LocalCluster;
 
 const CUT: &str = include_str!("run/cut.toml");
 
 /// A run on the first four nodes by way of one node.
 fn run_by_way_of(cluster: &LocalCluster, jump: usize, scenario: &str, out: &str) -> Ended {
-    let access = cluster.access();
-    let (key, known_hosts) = (access.key.unwrap(), access.known_hosts);
-    let hosts: Vec<&str> = cluster.nodes()[..4]
+    let nodes: Vec<String> = cluster.nodes()[..4]
         .iter()
-        .map(|n| n.host.as_str())
+        .map(|node| format!("root@{}", node.host))
         .collect();
     let jump = format!("root@{}", cluster.nodes()[jump].host);
-    run(&[
-        "run",
-        scenario,
-        "--nodes",
-        &hosts.join(","),
-        "--user",
-        "root",
-        "--jump",
-        &jump,
-        "--key",
-        &key.display().to_string(),
-        "--known-hosts",
-        &known_hosts.display().to_string(),
-        "--ssh-config",
-        "none",
-        "--seed",
-        "7",
-        "--out",
-        out,
-    ])
+    let more = ["--jump", jump.as_str()];
+    run_listed((&nodes, cluster.access()), &more, scenario, out)
 }
 
 #[test]

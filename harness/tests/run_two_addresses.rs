@@ -8,7 +8,7 @@ mod run;
 use std::path::Path;
 
 use local_nodes::{cluster, remote};
-use run::{Ended, in_words, run, runs, scenario, scenario_file, scratch};
+use run::{Ended, in_words, run_listed, runs, scenario, scenario_file, scratch};
 use shakedown::cluster::LocalCluster;
 use shakedown::control::Remote;
 use shakedown_reports::results::ScenarioResults;
@@ -48,28 +48,10 @@ fn ipv6_addresses(cluster: &LocalCluster) -> Vec<String> {
 
 /// A run on nodes reached by SSH at their first addresses, with other ones behind `=`.
 fn run_at(cluster: &LocalCluster, own: &[String], scenario: &str, out: &str) -> Ended {
-    let access = cluster.access();
-    let (key, known_hosts) = (access.key.unwrap(), access.known_hosts);
     let nodes: Vec<String> = (cluster.nodes().iter().zip(own))
         .map(|(node, own)| format!("root@{}:22={own}", node.host))
         .collect();
-    let path = |path: &Path| path.display().to_string();
-    run(&[
-        "run",
-        scenario,
-        "--nodes",
-        &nodes.join(","),
-        "--key",
-        &path(&key),
-        "--known-hosts",
-        &path(&known_hosts),
-        "--ssh-config",
-        "none",
-        "--seed",
-        "7",
-        "--out",
-        out,
-    ])
+    run_listed((&nodes, cluster.access()), &[], scenario, out)
 }
 
 /// What was seen of a fault.
@@ -81,7 +63,14 @@ fn evidence(result: &ScenarioResults, fault: &str) -> String {
         .collect()
 }
 
-fn faults_held(result: &ScenarioResults) {
+/// A valid run on nodes with these addresses of their own; both its faults happened.
+fn cut(cluster: &LocalCluster, own: &[String]) -> ScenarioResults {
+    let dir = scratch();
+    let file = scenario_file(&dir, "cut.toml", CUT);
+    let ended = run_at(cluster, own, &file, &runs(&dir));
+    ended.expect(0);
+    let results = ended.results();
+    let result = scenario(&results, "cut");
     let outcomes: Vec<&str> = result.faults.iter().map(|f| f.outcome.as_str()).collect();
     assert_eq!(
         outcomes,
@@ -90,22 +79,17 @@ fn faults_held(result: &ScenarioResults) {
         in_words(result),
         result.faults
     );
+    result.clone()
 }
 
 #[test]
 fn a_partition_holds_at_the_second_addresses_while_ssh_goes_by_the_first() {
     let cluster = cluster(4);
     let own = second_addresses(&cluster);
-    let dir = scratch();
-    let file = scenario_file(&dir, "cut.toml", CUT);
-    let ended = run_at(&cluster, &own, &file, &runs(&dir));
-    ended.expect(0);
-    let results = ended.results();
-    let result = scenario(&results, "cut");
-    faults_held(result);
+    let result = cut(&cluster, &own);
     let addresses: Vec<&String> = result.nodes.iter().map(|node| &node.address).collect();
     assert_eq!(addresses, own.iter().collect::<Vec<_>>());
-    let seen = evidence(result, "apart");
+    let seen = evidence(&result, "apart");
     for own in [&own[0], &own[2]] {
         assert!(seen.contains(&format!("dropped {own}")), "{seen}");
     }
@@ -128,15 +112,9 @@ fn services_clients_and_faults_use_ipv6_while_ssh_uses_ipv4() {
         eprintln!("not tested: this kernel has no IPv6");
         return;
     }
-    let dir = scratch();
-    let file = scenario_file(&dir, "cut.toml", CUT);
-    let ended = run_at(&cluster, &own, &file, &runs(&dir));
-    ended.expect(0);
-    let results = ended.results();
-    let result = scenario(&results, "cut");
-    faults_held(result);
+    let result = cut(&cluster, &own);
     // SSH comes by IPv4; the clients, which are cut off from the router, by IPv6.
-    let seen = evidence(result, "no_clients");
+    let seen = evidence(&result, "no_clients");
     let dropped = seen
         .lines()
         .find(|line| line.contains("packets counted by rule `dropped fd"));

@@ -301,8 +301,8 @@ impl Fleet {
         (self.node(from).is_ok_and(has_both)) && self.node(to).is_ok_and(has_both)
     }
 
-    /// Sends probe packets and says how many arrived, as soon as `wanted` did and at the latest after `wait_ms`. They go to the address by which the node is known, or with
-    /// `other_protocol` to the first of the other version of IP.
+    /// Sends probe packets and says how many arrived, as soon as `wanted` did and at the latest after `wait_ms`. They go
+    /// to the address by which the node is known, or with `other_protocol` to the first of the other version of IP.
     pub(crate) async fn probe(
         &self,
         (from, to): (&str, &str),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shakedown::cluster::{self, ClusterInfo};
+use shakedown::control::Access;
 use shakedown_reports::results::{ScenarioResults, SuiteResults};
 use tempfile::TempDir;
 
@@ -236,6 +237,21 @@ impl Ended {
 /// `shakedown` to its end.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
     Running::start(arguments).ended()
+}
+
+/// A run on listed nodes that are reached by SSH with this access, to its end.
+pub(crate) fn run_listed(
+    (nodes, access): (&[String], Access),
+    more: &[&str],
+    scenario: &str,
+    out: &str,
+) -> Ended {
+    let path = |path: &Path| path.display().to_string();
+    let (key, known_hosts) = (path(&access.key.unwrap()), path(&access.known_hosts));
+    let nodes = nodes.join(",");
+    let listed = ["run", scenario, "--nodes", &nodes, "--key", &key];
+    let known = ["--known-hosts", &known_hosts, "--ssh-config", "none"];
+    run(&[&listed[..], &known, more, &["--seed", "7", "--out", out]].concat())
 }
 
 /// Fails unless `shakedown` refuses these arguments and says all of that.

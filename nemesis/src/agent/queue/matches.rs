@@ -3,14 +3,13 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Instant;
 
 use regex::bytes::RegexSet;
 use serde::{Deserialize, Serialize};
 
 use super::headers::tcp_payload;
+use super::ongoing::Ongoing;
 use super::packets::{Copy, Packet, Packets};
-use crate::agent::account::Account;
 use crate::agent::attendant::{ACCOUNT_EVERY, Listener, News, say_ready};
 use crate::agent::evidence::evidence;
 use crate::agent::rules::{LOT_BIT, MATCH_BIT};
@@ -46,7 +45,7 @@ pub(super) fn mark_matches(
     let mut packets = Packets::open(Copy::Everything, true)?;
     say_ready(packets.number)?;
     let mut judged: Vec<(Packet, bool)> = Vec::new();
-    let (mut looked, mut asked, mut written) = (Looked::default(), 0, Instant::now());
+    let (mut looked, mut ongoing) = (Looked::default(), Ongoing::new(account));
     loop {
         let news = listener.wait(Some(packets.as_fd()), ACCOUNT_EVERY)?;
         while packets.take(|packet, bytes| {
@@ -67,13 +66,10 @@ pub(super) fn mark_matches(
                 }
             }
         }
-        asked += u64::from(news == News::Tell);
-        if news != News::Nothing || written.elapsed() >= ACCOUNT_EVERY {
+        ongoing.keep(news, || {
             looked.unread = packets.unread()?;
-            let totals = looked;
-            Account { asked, totals }.write(account)?;
-            written = Instant::now();
-        }
+            Ok(looked)
+        })?;
         if news == News::End {
             return Ok(());
         }

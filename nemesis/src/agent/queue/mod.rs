@@ -8,6 +8,7 @@ mod damage;
 mod headers;
 mod matches;
 mod netlink;
+mod ongoing;
 mod packets;
 mod rule;
 mod shape;

@@ -8,9 +8,9 @@ use std::time::Instant;
 use super::copies::Copies;
 use super::damage::damage;
 use super::headers::stated_length;
+use super::ongoing::Ongoing;
 use super::packets::{Copy, Packet, Packets};
 use super::shaper::Shaper;
-use crate::agent::account::Account;
 use crate::agent::attendant::{ACCOUNT_EVERY, Listener, News, say_ready};
 use crate::effects::Effects;
 
@@ -59,7 +59,7 @@ pub(super) fn shape(
         dropped: Vec::new(),
     };
     say_ready(packets.number)?;
-    let (mut asked, mut written) = (0, Instant::now());
+    let mut ongoing = Ongoing::new(totals);
     loop {
         let wait = link.shaper.next_due().map_or(ACCOUNT_EVERY, |due| {
             due.saturating_duration_since(Instant::now())
@@ -71,16 +71,10 @@ pub(super) fn shape(
             link.let_go(&packets, false)?;
         }
         link.let_go(&packets, news == News::End)?;
-        asked += u64::from(news == News::Tell);
-        if news != News::Nothing || written.elapsed() >= ACCOUNT_EVERY {
+        ongoing.keep(news, || {
             link.shaper.totals.unread = packets.unread()?;
-            let account = Account {
-                asked,
-                totals: link.shaper.totals,
-            };
-            account.write(totals)?;
-            written = Instant::now();
-        }
+            Ok(link.shaper.totals)
+        })?;
         if news == News::End {
             return Ok(());
         }
